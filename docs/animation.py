@@ -19,7 +19,7 @@ OUTPUT = Path(__file__).with_name("images") / "painting.webp"
 PROMPTS = (
     ("a red sailboat on a calm sea at sunset", 7),
     ("a white house on a green hill at noon", 3),
-    ("a dragon above snowy mountains at night", 5),
+    ("a pink castle on a snowy mountain at dusk", 5),
 )
 SIDE_PX = 128
 """The size that the embedded model is made for."""

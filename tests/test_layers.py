@@ -92,6 +92,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.inference": {
         "errors",
         "imaging",
+        "prompts",
         "models.acceleration",
         "models.formats",
         "models.registry",

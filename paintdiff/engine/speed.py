@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from paintdiff.jobs.requests import Painting, TextToImage
 from paintdiff.jobs.work import list_passes
 from paintdiff.models.acceleration.measurements import MeasurementFile
+from paintdiff.prompts.syntax import count_subprompts
 
 FILE_NAME = "speed.json"
 
@@ -124,5 +125,5 @@ def _is_plain(request: Painting) -> bool:
         and not request.controls
         and not request.ip_adapters
         and (request.guidance_scale or 0) > 1
-        and " AND " not in request.prompt
+        and count_subprompts(request.prompt, request.prompt_syntax) == 1
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paintdiff.jobs.requests import Inpaint, Painting, TextToImage
+from paintdiff.jobs.requests import Inpaint, Painting, PaintingRequest, TextToImage
+from paintdiff.prompts.syntax import count_subprompts
 
 _CONTROLNET = 0.4
 """A ControlNet's share of a step: half of a UNet, without its decoder."""
-_WITHOUT_GUIDANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,20 @@ class DenoisingPass:
     factor: float = 1.0
 
 
+def compare_step(request: PaintingRequest, guidance_scale: float) -> float:
+    """Return how long a step takes, as a multiple of a guided one without extras.
+
+    The model is called for each prompt between `AND`, and once for guidance.
+    """
+    calls = count_subprompts(request.prompt, request.prompt_syntax) + (guidance_scale > 1)
+    return calls / 2 * (1.0 + _CONTROLNET * len(request.controls))
+
+
 def list_passes(request: Painting) -> tuple[DenoisingPass, ...]:
     """Return the denoising runs of one picture of a resolved request."""
     sampling = request.sampling()
     area, steps = sampling.size.area, sampling.num_inference_steps
-    factor = 1.0 + _CONTROLNET * len(request.controls)
-    if sampling.guidance_scale <= 1:
-        factor *= _WITHOUT_GUIDANCE
+    factor = compare_step(request, sampling.guidance_scale)
     if isinstance(request, TextToImage):
         hires = request.hires
         first = DenoisingPass(steps, area, factor)

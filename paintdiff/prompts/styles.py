@@ -26,6 +26,11 @@ class Style:
     is_own: bool = False
     thumbnail: str = ""
 
+    def words(self) -> str:
+        """Return what the style adds to a prompt, without the place for that."""
+        parts = self.prompt.split(_PLACE)
+        return ", ".join(words for part in parts if (words := part.strip(" ,.;\n\t")))
+
 
 def apply_styles(prompt: str, negative_prompt: str, styles: Iterable[Style]) -> tuple[str, str]:
     """Return the prompts with the styles' texts, applied in order."""

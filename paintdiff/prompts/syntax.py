@@ -105,6 +105,11 @@ def parse_prompt(source: str, *, divided: bool = True) -> Prompt:
     return Prompt(source, tuple(subprompts), tuple(mistakes))
 
 
+def count_subprompts(source: str, syntax: PromptSyntax) -> int:
+    """Count the prompts between `AND`; each costs a call of the model at every step."""
+    return 1 if syntax == "plain" else 1 + sum(1 for _ in _AND.finditer(source))
+
+
 def find_mistakes(source: str) -> tuple[Mistake, ...]:
     """Return the mistakes in a prompt's schedules and brackets, in order."""
     found = {*parse_prompt(source).mistakes, *read_attention(source).mistakes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -76,12 +76,13 @@ def suggest_words(word: str, known: Collection[str], near: Mapping[str, str]) ->
 def write_closest(text: str, known: Collection[str], near: Mapping[str, str]) -> str:
     """Return what a model that knows few words can paint of a text; "" if that is nothing.
 
-    Unknown words are left out, or replaced by their `near` ones. `text` has no brackets.
+    Unknown words are left out with what describes them, or replaced by their `near` ones. `text`
+    has no brackets.
     """
     parts: list[str] = []
     for part in re.split(r"[,.;\n]+", text):
         words = [near.get(word, word) for _, _, word in locate_words(part)]
-        kept = [word for each in words for word in each.split() if word in known]
+        kept = _keep_known([word for each in words for word in each.split()], known)
         while kept and kept[-1] in _FILLERS:
             kept.pop()
         while kept and kept[0] in _FILLERS and kept[0] not in _ARTICLES:
@@ -94,6 +95,20 @@ def write_closest(text: str, known: Collection[str], near: Mapping[str, str]) ->
         if any(word not in _FILLERS and word not in _QUALITIES for word in kept):
             parts.append(" ".join(kept))
     return ", ".join(dict.fromkeys(parts))
+
+
+def _keep_known(words: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the known words, without the qualities of an unknown thing."""
+    kept: list[str] = []
+    is_lost = False  # the last phrase ends with an unknown word
+    for word in [*words, ""]:
+        if is_lost and (not word or word in _FILLERS):
+            while kept and (kept[-1] in _QUALITIES or kept[-1] in _ARTICLES):
+                kept.pop()
+        if word in known:
+            kept.append(word)
+        is_lost = word not in known or (is_lost and word in _QUALITIES)
+    return kept
 
 
 def _split_words(text: str) -> list[str]:

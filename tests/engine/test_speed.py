@@ -87,3 +87,16 @@ def test_painting_measures_and_a_grid_is_forecast(tiny_engine: Engine) -> None:
     chosen = tiny_engine.submit(HOUSE.model_copy(update={"time_budget_seconds": 60.0}))
     assert any("For a time of 60 s" in each for each in chosen.warnings)
     chosen.cancel()
+
+
+def test_each_prompt_between_and_takes_its_time() -> None:
+    speed = record()
+    speed.add(HOUSE, 0.1, 0.5)
+    several = HOUSE.model_copy(update={"prompt": "a house\nAND a tree AND a boat :0.5"})
+    assert speed.estimate_seconds([several]) == pytest.approx(10 * 2 * 0.1 + 0.5)
+    unguided = several.model_copy(update={"guidance_scale": 1.0})
+    assert speed.estimate_seconds([unguided]) == pytest.approx(10 * 1.5 * 0.1 + 0.5)
+    plain = several.model_copy(update={"prompt_syntax": "plain"})
+    assert speed.estimate_seconds([plain]) == pytest.approx(1.5)
+    speed.add(several, 9.0, 9.0)  # would make every forecast too long
+    assert speed.estimate_seconds([HOUSE]) == pytest.approx(1.5)

@@ -5,7 +5,14 @@ import random
 import pytest
 
 from paintdiff.prompts.attention import list_words, parse_attention
-from paintdiff.prompts.syntax import MAX_DEPTH, find_mistakes, list_texts, parse_prompt, schedule
+from paintdiff.prompts.syntax import (
+    MAX_DEPTH,
+    count_subprompts,
+    find_mistakes,
+    list_texts,
+    parse_prompt,
+    schedule,
+)
 
 
 def schedule_one(text: str, steps: int = 10) -> list[tuple[int, str]]:
@@ -152,3 +159,9 @@ def test_all_that_a_prompt_says() -> None:
     said = list_texts(parse_prompt("a [red:(blue:1.2):0.5] [cat|dog] <lora:x:1> AND sea :0.5"))
     assert said.split() == ["a", "red", "(blue:1.2)", "cat", "dog", "sea"]
     assert list_words(said).split() == ["a", "red", "blue", "cat", "dog", "sea"]
+
+
+@pytest.mark.parametrize("text", ["", "a", "a AND b AND c", "ANDROID a\nAND\nb", "[a AND b] AND"])
+def test_subprompts_are_counted_in_the_language_alone(text: str) -> None:
+    assert count_subprompts(text, "a1111") == len(parse_prompt(text).subprompts)
+    assert count_subprompts(text, "plain") == 1

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import transformers
 
-from paintdiff.prompts.words import find_cut_words, find_unknown_words, knows_none, quote_words
+from paintdiff.prompts.words import (
+    find_cut_words,
+    find_unknown_words,
+    knows_none,
+    quote_words,
+    write_closest,
+)
 from tests.tiny import WORDS, tiny_tokenizer
 
 
@@ -57,3 +65,19 @@ def test_a_prompt_of_unknown_words_only_is_told_from_others() -> None:
         assert knows_none(unknown, known)
     for text in ("a red robot", "a house", "robot, left", "", "a, the!"):
         assert not knows_none(text, known)
+
+
+@pytest.mark.parametrize(
+    ("text", "closest"),
+    [
+        ("a red fox in the desert", "the desert"),
+        ("a desert with a big red fox", "a desert"),
+        ("a red cyberpunk house", "a red house"),
+        ("a big fancy red house, a blue qwertz", "a big red house"),
+        ("portrait of a girl at sunset", "a woman at sunset"),
+        ("a blue fox", ""),
+    ],
+)
+def test_the_closest_text_has_no_colour_of_an_unknown_thing(text: str, closest: str) -> None:
+    known = set(re.findall("[a-z]+", "a and at big blue desert house in red sunset the with woman"))
+    assert write_closest(text, known, {"girl": "woman"}) == closest

@@ -94,11 +94,6 @@ def plan_prompts(
     )
 
 
-def count_parts(prompt: str, syntax: PromptSyntax) -> int:
-    """Count the prompts between `AND`."""
-    return 1 if syntax == "plain" else len(parse_prompt(prompt).subprompts)
-
-
 def plan_plain(prompt: str, negative_prompt: str, steps: int) -> PromptPlan:
     """Return the plan of prompts that are read as they are."""
     return PromptPlan(

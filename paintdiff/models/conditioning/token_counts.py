@@ -6,7 +6,7 @@ Importable without torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -43,6 +43,7 @@ class TokenCounter:
         self._near = near
         self._vectors = vectors
         # An embedding's tokens have ids of its own, which no word has.
+        self._ids: dict[str, list[int]] = {}  # of texts without embeddings: a prompt repeats some
         self._first_ids = {name: -1 - number for number, name in enumerate(vectors)}
 
     def count_chunks(self, text: str, blanked: str) -> TokenCount:
@@ -82,18 +83,25 @@ class TokenCounter:
         ids: list[int] = []
         place = 0
         for start, end, name in locate_embeddings(text, self._vectors):
-            ids += self._tokenize([text[place:start]])[0]
+            ids += self._tokenize(text[place:start])
             ids += [self._first_ids[name]] * self._vectors[name]
             place = end
-        return ids + self._tokenize([text[place:]])[0]
+        return ids + self._tokenize(text[place:])
 
-    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        known = [replace_near_words(text, self._near)[0] for text in texts]
-        if not any(known):
-            return [[] for _ in texts]
-        return self._tokenizer(
-            known, add_special_tokens=False, truncation=False, verbose=False
-        ).input_ids
+    def _tokenize(self, text: str) -> list[int]:
+        self._tokenize_new([text])
+        return self._ids[text]
+
+    def _tokenize_new(self, texts: Iterable[str]) -> None:
+        """Tokenize those texts at once that weren't before."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._ids]
+        known = [replace_near_words(text, self._near)[0] for text in new]
+        found: Sequence[list[int]] = [[] for _ in new]
+        if any(known):
+            found = self._tokenizer(
+                known, add_special_tokens=False, truncation=False, verbose=False
+            ).input_ids
+        self._ids |= zip(new, found, strict=True)
 
     def _find_places(self, blanked: str, counts: Sequence[int]) -> tuple[int, ...]:
         """Return for each of the counts where the word is that comes after so many tokens."""
@@ -122,6 +130,8 @@ class TokenCounter:
                 if name:
                     words.append((shift + start, self._vectors[name]))
                 place = end
-        texts = [each for _, each in words if isinstance(each, str)]
-        counts = iter([len(ids) for ids in self._tokenize(texts)] if texts else [])
-        return [(place, next(counts) if isinstance(each, str) else each) for place, each in words]
+        self._tokenize_new(each for _, each in words if isinstance(each, str))
+        return [
+            (place, len(self._ids[each]) if isinstance(each, str) else each)
+            for place, each in words
+        ]

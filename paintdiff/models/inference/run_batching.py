@@ -5,10 +5,10 @@ from __future__ import annotations
 from PIL import Image
 
 from paintdiff.models.acceleration.batch_tuning import StepTimer
-from paintdiff.models.conditioning.prompt_plan import count_parts
 from paintdiff.models.inference.denoising_run import Denoising
 from paintdiff.models.inference.pipelines.calls import can_paint_several
 from paintdiff.models.inference.pipelines.setup import PipelineSetup
+from paintdiff.prompts.syntax import count_subprompts
 
 
 class RunBatching:
@@ -55,5 +55,5 @@ class RunBatching:
     def _describe_kind(self, run: Denoising) -> str:
         guided = run.guidance_scale > 1
         kind = f"{self._setup.computing.kind} {run.size} {guided} {len(run.controls)}"
-        parts = count_parts(run.prompt, run.reading.syntax)  # each costs a call of the model
+        parts = count_subprompts(run.prompt, run.reading.syntax)
         return kind if parts == 1 else f"{kind} AND {parts}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.imaging.geometry import MIN_SIDE_PX, Size, round_to_multiple
 from paintdiff.jobs.requests import ImageToImage, Inpaint, PaintingRequest, TextToImage
+from paintdiff.jobs.work import compare_step
 from paintdiff.models.registry.samplers import SAMPLERS
 from paintdiff.tasks.resolve import messages
 from paintdiff.tasks.resolve.sampling import resolve_sampler
@@ -82,6 +83,10 @@ def _choices(
         SAMPLERS[resolve_sampler(request.sampler, row)].max_steps,
         MOST_OF_HIGH * row.figures("high").num_inference_steps,
     )
+    guidance = request.guidance_scale
+    factor = compare_step(
+        request, row.figures("fast").guidance_scale if guidance is None else guidance
+    )
     for size in _list_sizes(request, row):
         for profile in profiles:
             step, beside = 0.0, 0.0
@@ -89,7 +94,7 @@ def _choices(
                 times = find_time(row.name, profile, round(size.area * scale))
                 if times is None:
                     break
-                step += part * times[0]
+                step += part * factor * times[0]
                 beside += times[1]
             else:
                 per_picture = budget / request.num_images

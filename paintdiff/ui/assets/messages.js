@@ -42,6 +42,10 @@ window.paintdiff.messages = {
   tokens: (count, room, chunks) => (
     `${count} of ${room} tokens${chunks > 1 ? ` in ${chunks} chunks` : ""}`
   ),
+  promptTooLong: (count, most) => (
+    `The prompt has ${count.toLocaleString("en")} characters. At most ${most.toLocaleString("en")} can be painted.`
+  ),
+  tagProblems: (count, first) => (count === 1 ? first : `${first} And ${count - 1} more in the lists of tags.`),
   moreMistakes: (count) => (count === 1 ? "And 1 more mistake." : `And ${count} more mistakes.`),
 
   // Pictures in the list, and in the gallery.

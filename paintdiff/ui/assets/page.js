@@ -208,6 +208,12 @@ window.paintdiff = (() => {
     }
   }, true);
 
+  // Gradio's script opens a list of choices when its box gets the focus: not by a click if Escape has just closed it.
+  document.addEventListener("pointerdown", ({ target }) => {
+    const isClosed = target instanceof HTMLElement && target.matches("[role=combobox][aria-expanded=false]");
+    if (isClosed && document.activeElement === target) target.blur();
+  }, true);
+
   // Arrow keys walk through tabs and radio buttons. Gradio gives each radio button a name of its own, so the browser
   // takes none of them for a group.
   const STEPS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };

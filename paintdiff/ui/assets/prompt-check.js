@@ -217,7 +217,9 @@ window.paintdiff.promptCheck = (() => {
     const mistakes = marks.filter(({ kind }) => kind === "mistake");
     const ends = marks.filter(({ kind }) => kind === "unread");
     const spelt = marks.filter(({ kind, choices }) => kind === "unknown" && choices.length > 0);
+    const isTooLong = box.value.length > MOST_CHARACTERS;
     const items = [
+      ...(isTooLong ? [item("mistake", messages.promptTooLong(box.value.length, MOST_CHARACTERS), [])] : []),
       ...mistakes.slice(0, MOST_MISTAKES).map((mark) => item("mistake", mark.message, chipsOf(mark))),
       ...notes.map((note) => item("note-about", note, [])),
       ...ends.map((mark) => item("unread", mark.message, [])),
@@ -227,8 +229,9 @@ window.paintdiff.promptCheck = (() => {
     const isLost = marks.some(({ kind, choices }) => kind === "unknown" && choices.length === 0);
     if (offer && isLost) {
       const chips = offer.texts.map((each) => replacing(box, { start: 0, end: box.value.length }, each));
-      items.push(item("offer", offer.message, chips));
-      items.push(item("offer", offer.advice, [chip(messages.OPEN_MODELS, openModels)]));
+      const place = item("offer", offer.message, chips);
+      place.append(item("advice", offer.advice, [chip(messages.OPEN_MODELS, openModels)]));
+      items.push(place);
     }
     const said = items.map((each) => each.textContent).join("\n");
     const isSame = place.dataset.said === said && place.dataset.text === box.value;

@@ -134,7 +134,13 @@ window.paintdiff.promptComplete = (() => {
       return option;
     });
     list.append(...options);
-    list.title = problems.join("\n");
+    if (problems.length > 0) {
+      const note = make("li", "problems", messages.tagProblems(problems.length, problems[0]));
+      note.title = problems.join("\n");
+      note.setAttribute("role", "option");
+      note.setAttribute("aria-disabled", "true");
+      list.append(note);
+    }
     list.addEventListener("pointerdown", (event) => event.preventDefault());  // the box keeps the focus
     list.addEventListener("click", (event) => {
       const index = options.indexOf(event.target.closest("li"));

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SHOWN_ELSEWHERE = frozenset(
     {"kind", "version", "prompt", "negative_prompt", "model", "seed", "width", "height"}
 )
+_WITHOUT_EFFECT = {"num_images": 1, "variation_strength": 0, "clip_skip": 1}
+"""Values that say nothing: the settings are those of one picture, as it is without them."""
 _MAX_VALUE_CHARACTERS = 400
 
 
@@ -58,7 +60,8 @@ def _list_settings(record: Record, file: str) -> Iterator[tuple[str, str]]:
     if record.seed is not None:
         yield messages.SETTINGS["seed"], str(record.seed)
     for name, value in record.params.items():
-        text = "" if name in _SHOWN_ELSEWHERE else _format(value)
+        is_shown = name not in _SHOWN_ELSEWHERE and _WITHOUT_EFFECT.get(name) != value
+        text = _format(value) if is_shown else ""
         if text:
             label = messages.SETTINGS.get(name, name.replace("_", " ").capitalize())
             yield label, text[:_MAX_VALUE_CHARACTERS]

@@ -120,6 +120,15 @@ SETTINGS = {
     "strength": "Strength",
     "clip_skip": "Clip skip",
     "vae": "VAE",
+    "variation_strength": "Variation",
+    "variation_seed": "Variation seed",
+    "prompt_syntax": "Prompt language",
+    "loras": "LoRAs",
+    "controls": "ControlNets",
+    "ip_adapters": "Image prompts",
+    "hires": "Hires fix",
+    "upscaling": "Upscaling",
+    "freeu": "FreeU",
 }
 NEGATIVE_PROMPT = "Negative prompt"
 SIZE = "Size"

@@ -67,6 +67,10 @@ def contains_settings(brought: str, program: str, prompt: str) -> str:
     return f"This {brought} contains settings{origin}: “{prompt or 'no prompt'}”."
 
 
+def contains_grid(pictures: int) -> str:
+    return f"They are those of a grid of {pictures} pictures."
+
+
 def model_not_installed(model: str) -> str:
     return f"Its model, {model}, isn't installed; yours stays selected."
 

@@ -67,8 +67,9 @@ class PaintingTab(PictureTab):
             with gr.Column(elem_classes=["controls"], scale=0, min_width=0):
                 with gr.Column(elem_classes=["group", "prompt-group"]):
                     prompt, prompt_note = _prompt_box(context, ids)
-                    ideas.add(surprising=tab_inputs.prompt_needed)
-                    styles.add()
+                    with gr.Row(elem_classes=["prompt-tools"]):
+                        ideas.add(surprising=tab_inputs.prompt_needed)
+                        styles.add()
                     tab_inputs.add_controls()
                 with gr.Column(elem_classes=["group", "run-group"]):
                     buttons = RunButtons.build(ids)
@@ -203,7 +204,7 @@ class PaintingTab(PictureTab):
         apart = self.tab_inputs.self_storing_inputs() | self.picture_prompt.self_storing_inputs()
         return {
             "prompt": self.prompt,
-            "categories": self.ideas.categories,
+            **self.ideas.inputs(),
             "keep_seed": self.form.keep_seed,
             **{name: component for name, component in own.items() if name not in apart},
         }

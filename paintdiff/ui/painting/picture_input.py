@@ -67,7 +67,7 @@ class PictureInput:
                 raise gr.Error(str(error), print_exception=False) from error
             if found is None:
                 return {self.offer: ""}
-            return {self.offer: "", **tab.fill(found.for_page(self.context, model).painting)}
+            return {self.offer: "", **tab.fill(found.for_page(self.context, model).request)}
 
         self.offer.click(use, inputs, [self.offer, *tab.receive_outputs()], js=script, **quick)
 

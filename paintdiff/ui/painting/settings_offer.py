@@ -13,7 +13,8 @@ import gradio as gr
 from paintdiff.errors import MetadataError, NoMetadataError
 from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.gallery.settings.found_settings import FoundSettings
-from paintdiff.jobs.requests import Painting, find_painting
+from paintdiff.jobs.grid_cells import count_cells
+from paintdiff.jobs.requests import Grid, Painting, Request, find_painting
 from paintdiff.ui.common import message_markup, widgets
 from paintdiff.ui.common.assets import ASSETS
 from paintdiff.ui.common.context import PageContext
@@ -33,12 +34,13 @@ class PaintingSettings:
     """Settings to paint with.
 
     `painting` holds all that can be used, `left_open` names the rest, and `program` wrote them (""
-    if unknown).
+    if unknown). `grid` is that of the painting if it is the sheet of one.
     """
 
     painting: Painting
     left_open: tuple[str, ...]
     program: str
+    grid: Grid | None = None
 
     @classmethod
     def of(cls, found: FoundSettings | None) -> PaintingSettings | None:
@@ -46,7 +48,15 @@ class PaintingSettings:
         painting = None if found is None else find_painting(found.request)
         if found is None or painting is None:
             return None
-        return cls(painting, found.left_open, found.program)
+        grid = found.request if isinstance(found.request, Grid) else None
+        return cls(painting, found.left_open, found.program, grid)
+
+    @property
+    def request(self) -> Request:
+        """The painting, or the grid of it."""
+        if self.grid is None:
+            return self.painting
+        return self.grid.model_copy(update={"base": self.painting})
 
     def for_page(self, context: PageContext, model: object) -> PaintingSettings:
         """Adapt the settings to a page on which a model is chosen.
@@ -107,7 +117,7 @@ class DroppedSettings:
             if found is None:
                 return {self.place: ""}
             fitting = found.for_page(self.context, values[model])
-            return {self.place: "", **tab.fill(fitting.painting)}
+            return {self.place: "", **tab.fill(fitting.request)}
 
         self.place.upload(offered, {model}, [self.place], **quick)
         self.place.click(use, {model}, [self.place, *tab.receive_outputs()], **quick)
@@ -167,6 +177,8 @@ def build_offer(
     said = [messages.contains_settings(brought, found.program, words)]
     if "model" in request.model_fields_set and not found.names_a_model(context):
         said.append(messages.model_not_installed(request.model))
+    if found.grid is not None:
+        said.append(messages.contains_grid(count_cells(found.grid)))
     if request.controls:
         said.append(messages.CONTROL_PICTURE_MISSING)
     if painted_with := _describe_differences(request, context):

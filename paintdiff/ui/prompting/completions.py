@@ -62,6 +62,12 @@ def _list_embeddings(context: PageContext, model: ModelRow) -> Iterable[Completi
         yield Completion(row.name, row.name)
 
 
+def _list_styles(context: PageContext, _model: ModelRow) -> Iterable[Completion]:
+    for style in context.engine.library.list_styles():
+        if words := style.words():
+            yield Completion(style.name, words)
+
+
 def _list_wildcards(context: PageContext, _model: ModelRow) -> Iterable[Completion]:
     for name in context.engine.library.list_wildcards():
         yield Completion(name, f"__{name}__")
@@ -79,6 +85,7 @@ def _list_known_words(_context: PageContext, model: ModelRow) -> Iterable[Comple
 SOURCES: Sequence[Source] = (
     Source(messages.LORA, "<", _list_loras),
     Source(messages.WILDCARD, "__", _list_wildcards),
+    Source(messages.STYLE, "", _list_styles),
     Source(messages.EMBEDDING, "", _list_embeddings),
     Source(messages.KNOWN_WORD, "", _list_known_words),
 )

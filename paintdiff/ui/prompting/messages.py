@@ -7,6 +7,7 @@ NO_GALLERY = "This page has no gallery, so it has no earlier prompts."
 
 LORA = "LoRA"
 EMBEDDING = "embedding"
+STYLE = "style"
 WILDCARD = "wildcard"
 KNOWN_WORD = "word"
 

@@ -110,7 +110,7 @@ def _current(preview: Image.Image | None) -> str:
 def _sheet_line(sheet: markup.Result) -> str:
     url = f"{escape(markup.picture_url(sheet))}?download=1"
     return (
-        f'<p class="sheet-line"><button type="button" class="act" '
+        f'<p class="sheet-line acts"><button type="button" class="act" '
         f"{markup.look_attributes(sheet)}>{escape(messages.SHOW_SHEET)}</button>"
         f'<a class="save" href="{url}" download>{escape(messages.DOWNLOAD_SHEET)}</a></p>'
     )

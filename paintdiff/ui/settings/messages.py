@@ -236,8 +236,10 @@ STYLES = "Styles"
 STYLES_INFO = "Put around your prompt when a picture is painted"
 WRITE_STYLES = "Write them into the prompt"
 OWN_STYLE = "Your own style"
-OWN_STYLE_INFO = 'Saves both prompts under a name; write "{prompt}" where others go'
+OWN_STYLE_INFO = 'Saves both prompts under this name. Write "{prompt}" where others go'
 SAVE_STYLE = "Save"
+EDIT_STYLE = "Edit"
+NAME_A_STYLE = "Choose a style, or write its name here."
 DELETE_STYLE = "Delete"
 MAY_NOT_SAVE_STYLES = "Visitors of a shared page can't change its styles."
 WILDCARDS = "Wildcards"
@@ -246,7 +248,7 @@ WILDCARD_MODES = ("At random, by the seed", "All combinations, one a seed", "Are
 
 def wildcards_info(count: int) -> str:
     # Gradio reads it as Markdown, in which __colour__ would be bold.
-    return f"{{red|blue}} and \\_\\_colour\\_\\_ in prompts; there are {count} wildcards"
+    return f"`{{red|blue}}` and `__colour__` in prompts; there are {count} wildcards"
 
 
 def files_not_usable(count: int) -> str:
@@ -254,14 +256,14 @@ def files_not_usable(count: int) -> str:
     return f"{files} of wildcards and styles can't be used"
 
 
-# Richer prompts and surprises.
+# Ideas for prompts.
 
+IDEAS = "Ideas"
 SURPRISE_ME_WITH = "Surprise me with"
 SURPRISE_ME = "Surprise me"
 UNSEEN = "Only combinations that are new to the model"
-ENHANCE = "Richer prompts"
 ENHANCER = "Written by"
 ENHANCER_RULES = "Rules, at once"
-PROPOSE = "Propose"
+PROPOSE = "Richer prompts"
 USE_PROPOSAL = "Use"
 NOTHING_TO_ADD = "Your prompt says all that the rules would add."

@@ -8,6 +8,7 @@ from random import SystemRandom
 from typing import Any, cast
 
 import gradio as gr
+from gradio.components import Component
 
 from paintdiff.errors import PaintError
 from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS
@@ -26,7 +27,7 @@ _COUNT = 4
 
 
 class PromptIdeas:
-    """The components around a prompt box that write into it. Only the prompt is stored."""
+    """The components around a prompt box that write into it."""
 
     def __init__(self, context: PageContext, ids: Ids) -> None:
         self.context = context
@@ -36,32 +37,28 @@ class PromptIdeas:
     # Layout
 
     def add(self, *, surprising: bool) -> None:
-        """Add them to the page, the surprises if the tab starts from words alone."""
+        """Add a button and a drawer; the surprises only if the tab starts from words alone."""
         row = self.context.model(self.context.default_model)
         closed = row.closed_vocabulary
-        categories = self.context.surprises.categories(closed=closed)
-        with gr.Column(visible=surprising, elem_classes=["surprises"]):
-            self.categories = gr.CheckboxGroup(
-                list(categories), label=messages.SURPRISE_ME_WITH, elem_id=self._ids("categories")
-            )
-            self.unseen = gr.Checkbox(
-                False, label=messages.UNSEEN, visible=closed, elem_id=self._ids("unseen")
-            )
-            self.surprise = gr.Button(
-                messages.SURPRISE_ME,
-                elem_id=self._ids("surprise"),
-                elem_classes=["surprise"],
-                min_width=0,
-            )
-        with widgets.drawer(messages.ENHANCE, self._ids("ideas-drawer")):
+        self.surprise = gr.Button(
+            messages.SURPRISE_ME,
+            elem_id=self._ids("surprise"),
+            elem_classes=["quiet"],
+            min_width=0,
+            visible=surprising,
+        )
+        with widgets.drawer(messages.IDEAS, self._ids("ideas-drawer")):
+            with gr.Column(visible=surprising, elem_classes=["surprises"]):
+                self.categories = gr.CheckboxGroup(
+                    list(self.context.surprises.categories(closed=closed)),
+                    label=messages.SURPRISE_ME_WITH,
+                    elem_id=self._ids("categories"),
+                )
+                self.unseen = gr.Checkbox(
+                    False, label=messages.UNSEEN, visible=closed, elem_id=self._ids("unseen")
+                )
             self.tips = widgets.static_html(self._show_tips(row.name), self._ids("tips"))
-            self.enhancer = gr.Dropdown(
-                self._enhancers(),
-                value=RULES,
-                label=messages.ENHANCER,
-                filterable=False,
-                elem_id=self._ids("enhancer"),
-            )
+            self.enhancer = self._offer_enhancers()
             self.propose = gr.Button(
                 messages.PROPOSE, elem_id=self._ids("propose"), elem_classes=["quiet"]
             )
@@ -69,9 +66,25 @@ class PromptIdeas:
                 "", self._ids("proposals"), "proposals-place", proposal="click"
             )
 
+    def _offer_enhancers(self, chosen: str = RULES) -> gr.Dropdown:
+        """Return the dropdown, hidden while there is nothing to choose."""
+        choices = self._enhancers()
+        return gr.Dropdown(
+            choices,
+            value=chosen,
+            label=messages.ENHANCER,
+            filterable=False,
+            visible=len(choices) > 1,
+            elem_id=self._ids("enhancer"),
+        )
+
     def _enhancers(self) -> list[tuple[str, str]]:
         rows = self.context.engine.manager.catalog.rows(LanguageModelRow)
         return [(messages.ENHANCER_RULES, RULES), *((row.title, row.name) for row in rows)]
+
+    def inputs(self) -> dict[str, Component]:
+        """Return the components whose values the browser stores, by key."""
+        return {"categories": self.categories, "enhancer": self.enhancer}
 
     # Events
 
@@ -140,13 +153,15 @@ class PromptIdeas:
     # After a reload
 
     def restore(self, memory: BrowserState) -> Updates:
-        """Return updates with the stored categories, each checked."""
+        """Return updates with the stored categories and enhancer, each checked."""
         row = self.context.model(memory.settings.get("model"))
         categories = self.context.surprises.categories(closed=row.closed_vocabulary)
+        enhancer = memory.choice("enhancer", [name for _, name in self._enhancers()], RULES)
         return {
             self.categories: gr.CheckboxGroup(
                 choices=list(categories), value=memory.choices("categories", categories)
-            )
+            ),
+            self.enhancer: self._offer_enhancers(enhancer),
         }
 
 

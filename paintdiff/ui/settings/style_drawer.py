@@ -84,17 +84,27 @@ class StyleDrawer:
 
     def _add_own(self) -> None:
         may_save = self.context.may_manage and self._library.can_save
-        with gr.Row(visible=may_save, elem_classes=["own-style"]):
+        with gr.Column(visible=may_save, elem_classes=["own-style"]):
             self.name = gr.Textbox(
                 label=messages.OWN_STYLE,
                 info=messages.OWN_STYLE_INFO,
                 max_lines=1,
                 elem_id=self._ids("style-name"),
             )
-            self.save = gr.Button(messages.SAVE_STYLE, elem_id=self._ids("save-style"), min_width=0)
-            self.delete = gr.Button(
-                messages.DELETE_STYLE, elem_id=self._ids("delete-style"), min_width=0
-            )
+            with gr.Row(elem_classes=["own-style-acts"]):
+                self.save, self.edit, self.delete = (
+                    gr.Button(
+                        label,
+                        elem_id=self._ids(f"{name}-style"),
+                        elem_classes=["quiet"],
+                        min_width=0,
+                    )
+                    for name, label in (
+                        ("save", messages.SAVE_STYLE),
+                        ("edit", messages.EDIT_STYLE),
+                        ("delete", messages.DELETE_STYLE),
+                    )
+                )
         self._notes["own_style"] = add_note(self._ids, "own-style")
 
     def _show_broken(self) -> str:
@@ -147,6 +157,8 @@ class StyleDrawer:
         self.write.click(self.insert, [self.styles, *texts], [self.styles, *texts], **quick)
         changed: list[Any] = [self.styles, self.gallery, self._notes["own_style"]]
         listen(self.save.click, self.save_own, [self.name, *texts], changed, **quick)
+        own: list[Any] = [self.styles, self.name]
+        self.edit.click(self.edit_own, own, [*own, *texts], **quick)
         listen(self.delete.click, self.delete_own, [self.name], changed, **quick)
 
     def _offer(self) -> tuple[Any, str]:
@@ -176,6 +188,22 @@ class StyleDrawer:
         """Save the prompts as a style of the person's own."""
         texts = (str(each or "") for each in (name, prompt, negative))
         return self._change(lambda: self._library.save_style(*texts))
+
+    def edit_own(self, chosen: object, name: object) -> tuple[Any, ...]:
+        """Write a style's texts into the prompts: the named one's, else the last chosen one's.
+
+        Saved again they replace the person's own style, or shadow one that ships.
+        """
+        names = read_names(chosen)
+        wanted = str(name or "").strip() or next(reversed(names), "")
+        try:
+            if not wanted:
+                raise RequestError(messages.NAME_A_STYLE)
+            (style,) = self._library.find_styles([wanted])
+        except PaintError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+        left = [each for each in names if each != style.name]  # else it would act twice
+        return left, style.name, style.prompt, style.negative_prompt
 
     def delete_own(self, name: object) -> Updates:
         """Delete a style of the person's own."""

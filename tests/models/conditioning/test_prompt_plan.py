@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from paintdiff.models.conditioning.prompt_plan import ALONE, PromptTiming, count_parts
+from paintdiff.models.conditioning.prompt_plan import ALONE, PromptTiming
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,3 @@ def test_a_refiner_continues_the_count() -> None:
     own = [PromptTiming(calls_after=2).find_step(call, 8, 10) for call in range(8)]
     refined = [PromptTiming(calls_before=8).find_step(call, 2, 10) for call in range(2)]
     assert [*own, *refined] == list(range(1, 11))
-
-
-def test_parts_are_counted_in_the_language_alone() -> None:
-    assert count_parts("a AND b AND c", "a1111") == 3
-    assert count_parts("a AND b", "plain") == 1

@@ -93,3 +93,8 @@ def test_a_second_pass_takes_its_share() -> None:
     alone, _ = choose(5)
     assert alone.num_inference_steps is not None
     assert chosen.num_inference_steps < alone.num_inference_steps
+
+
+def test_a_step_of_several_prompts_takes_longer() -> None:
+    one, several = choose(4)[0], choose(4, prompt="a house AND a tree AND a boat")[0]
+    assert (one.num_inference_steps, several.num_inference_steps) == (37, 18)

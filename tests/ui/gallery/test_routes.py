@@ -192,7 +192,7 @@ def test_a_picture_with_its_settings_and_relatives(gallery: Gallery, local: Test
     found = local.get(f"/gallery/pictures/{parent.id}").json()
     assert found["negative_prompt"] == "fog" and found["usable"]
     assert ["Seed", "7"] in found["settings"] and ["Steps", "20"] in found["settings"]
-    assert ["Loras", "name ink, weight 0.5"] in found["settings"]
+    assert ["LoRAs", "name ink, weight 0.5"] in found["settings"]
     assert not [label for label, _ in found["settings"] if label in ("Controls", "Image")]
     assert found["note"] == messages.model_not_here("gone")
     assert [each["id"] for each in found["children"]] == [child.id]

@@ -9,10 +9,13 @@ from typing import Any, cast
 import gradio as gr
 import pytest
 
-from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS
+from paintdiff.gallery.settings.found_settings import FoundSettings
+from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS, Axis
+from paintdiff.jobs.requests import Grid, TextToImage
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.painting.settings_offer import (
     DroppedSettings,
+    PaintingSettings,
     build_offer,
     read_painting_settings,
 )
@@ -94,6 +97,20 @@ def test_what_the_page_cant_show_is_named_and_left_as_it_is(context: PageContext
     assert filled[tab.form.sampler].value == "Euler a"
     assert tab.form.num_inference_steps not in filled
     assert tab.form.guidance_scale not in filled
+    assert set(filled) <= set(tab.receive_outputs())
+
+
+def test_a_grids_sheet_brings_back_the_grid(context: PageContext) -> None:
+    axis = Axis(field="seed", values=("1", "2", "3"))
+    grid = Grid(base=TextToImage(prompt="a cat", seed=1, model="mini"), x=axis)
+    found = PaintingSettings.of(FoundSettings(grid))
+    assert found is not None
+    assert "a grid of 3 pictures" in build_offer(found, context, "mini")
+    tab = tab_of(TextToImageInputs, context)
+    filled = tab.fill(found.for_page(context, "mini").request)
+    assert filled[tab.prompt] == "a cat"
+    assert filled[tab.grid.kind] == "axes"
+    assert "1, 2, 3" in filled.values()
     assert set(filled) <= set(tab.receive_outputs())
 
 

@@ -93,6 +93,8 @@ def test_completions_are_those_that_fit_the_model(client: TestClient) -> None:
     assert kinds["wildcard"]["opener"] == "__"
     assert ["hat", "__hat__", ""] in kinds["wildcard"]["entries"]
     assert ["castle", "castle", ""] in kinds["word"]["entries"]
+    assert ["Mini at sunset", "at sunset", ""] in kinds["style"]["entries"]
+    assert all("{prompt}" not in entry[1] for entry in kinds["style"]["entries"])
     same = client.get(
         "/prompts/completions",
         params={"model": "mini"},

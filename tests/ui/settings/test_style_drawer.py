@@ -78,6 +78,17 @@ def test_own_styles_are_saved_and_deleted(drawer: StyleDrawer) -> None:
     assert "your own" in said(drawer.delete_own("Anime"))
 
 
+def test_a_style_is_written_into_the_prompts_to_be_edited(drawer: StyleDrawer) -> None:
+    drawer.save_own("Mine", "mine {prompt}", "blurry")
+    assert drawer.edit_own(["Anime"], " mine ") == (["Anime"], "Mine", "mine {prompt}", "blurry")
+    chosen, name, prompt, _ = drawer.edit_own(["Etching", "Anime"], "")
+    assert (chosen, name) == (["Etching"], "Anime")
+    assert "{prompt}" in prompt
+    for chosen, name in (([], ""), (["Anime"], "nope")):
+        with pytest.raises(gr.Error, match="style"):
+            drawer.edit_own(chosen, name)
+
+
 def test_visitors_of_a_shared_page_change_nothing(context: PageContext, tmp_path: Path) -> None:
     context.engine.library = PromptLibrary(own_folder=tmp_path)  # pyright: ignore
     drawer = add(StyleDrawer(replace(context, may_manage=False), Ids("", first=True)))
