@@ -58,7 +58,7 @@ def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
             " return s.some((x) => x.outlineStyle !== 'none' || x.boxShadow !== 'none'); })()"
         )
         assert outline, f"no focus to be seen on {reached}"
-    for name in ("categories", "surprise", "generate", "model", "quality", "width", "swap", "dice"):
+    for name in ("surprise", "generate", "model", "quality", "width", "swap", "dice"):
         assert name in reached, f"{name} can't be reached: {reached}"
     studio.ask("a red house", **LONG)
     studio.prompt.focus()
@@ -85,6 +85,33 @@ def test_tab_closes_a_list_of_choices_and_one_ring_shows_the_focus(studio: Studi
         page.keyboard.press("Tab")
         assert page.evaluate(f"{style}.outlineStyle") == "solid"
         assert page.evaluate(f"{style}.boxShadow") == "none"
+
+
+def test_a_list_of_choices_opens_again_after_escape(studio: Studio) -> None:
+    box, options = studio.page.locator("#model input"), studio.page.get_by_role("option")
+    box.click()
+    expect(options.first).to_be_visible()
+    studio.page.keyboard.press("Escape")
+    expect(options).to_have_count(0)
+    box.click()
+    expect(options.first).to_be_visible()
+
+
+def test_all_tabs_are_in_sight_on_a_phone(studio: Studio) -> None:
+    studio.page.set_viewport_size({"width": 390, "height": 844})
+    for title in ("Text to image", "Sketch & inpaint", "Draw & control", "Models", "Gallery"):
+        expect(studio.page.get_by_role("tab", name=title)).to_be_in_viewport(ratio=1)
+    assert studio.page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+def test_ideas_and_styles_are_a_row_of_their_own_until_they_are_opened(studio: Studio) -> None:
+    tops = studio.page.locator(
+        ":is(#surprise, #ideas-drawer-title, #style-drawer-title)"
+    ).evaluate_all("all => all.map((each) => each.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 4
+    expect(studio.page.locator("#categories")).to_be_hidden()
+    studio.page.locator("#ideas-drawer .drawer-title").click()
+    expect(studio.page.locator("#categories")).to_be_visible()
 
 
 def test_drawer_arrows_point_down_until_the_drawer_is_open(studio: Studio) -> None:

@@ -126,9 +126,26 @@ def test_an_example_is_one_click_away(studio: Studio) -> None:
 
 
 def test_surprise_me_writes_a_prompt_of_the_chosen_kind(studio: Studio) -> None:
+    studio.page.locator("#ideas-drawer .drawer-title").click()
     studio.page.locator("#categories label", has_text="Mythical beings").click()
     studio.page.locator("#surprise").click()
     expect(studio.prompt).to_have_value(re.compile("dragon|fairy|phoenix|qilin|mermaid|leviathan"))
+
+
+def test_prompts_by_line_stand_side_by_side(studio: Studio) -> None:
+    page = studio.page
+    studio.ask("", side=64)
+    page.locator("#grid-drawer .drawer-title").click()
+    page.locator("#grid-kind label", has_text="Lines").click()
+    page.locator("#grid-lines textarea").fill("a red kettle by day\na blue kettle by day")
+    studio.generate.click()
+    studio.expect_state("finished")
+    cells, labels = page.locator("#stage .cell"), page.locator("#stage .cells .column")
+    boxes = [each.bounding_box() or {} for each in (*cells.all(), *labels.all())]
+    assert boxes[0]["y"] == boxes[1]["y"]
+    assert boxes[1]["x"] - boxes[0]["x"] - boxes[0]["width"] < 20
+    assert [round(each["x"]) for each in boxes[:2]] == [round(each["x"]) for each in boxes[2:]]
+    page.locator("#grid-kind label", has_text="Off").click()
 
 
 def test_a_double_click_paints_once(studio: Studio) -> None:

@@ -247,8 +247,8 @@ WILDCARD_MODES = ("At random, by the seed", "All combinations, one a seed", "Are
 
 
 def wildcards_info(count: int) -> str:
-    # Gradio reads it as Markdown, in which __colour__ would be bold.
-    return f"`{{red|blue}}` and `__colour__` in prompts; there are {count} wildcards"
+    # Gradio reads it as Markdown, in which __colour__ is bold even as code.
+    return f"{{red|blue}} in prompts, or one of {count} lists: type two underscores to choose it"
 
 
 def files_not_usable(count: int) -> str:
