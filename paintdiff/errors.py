@@ -39,6 +39,9 @@
     │   ├── GalleryReadOnlyError       it can't be made or written there
     │   ├── GalleryDamagedError        its file is damaged, or isn't a gallery
     │   └── GalleryTooNewError         a newer PaintDiffusion made it
+    ├── ServerError             a server that can't be used from here
+    │   ├── ServerUnavailableError     it can't be reached, or is busy: try again
+    │   └── AccessRefusedError         it doesn't let this client in
     └── WorldError              the embedded model's world or recipe was asked for something unknown
 
 A message names the value, the limit, and what to do about it.
@@ -244,6 +247,18 @@ class GalleryDamagedError(GalleryError):
 
 class GalleryTooNewError(GalleryError):
     """A newer version of PaintDiffusion made the database."""
+
+
+class ServerError(PaintError):
+    """A server can't be used from here."""
+
+
+class ServerUnavailableError(ServerError):
+    """The server can't be reached, or stays busy."""
+
+
+class AccessRefusedError(ServerError):
+    """The server doesn't let this client in."""
 
 
 class WorldError(PaintError, ValueError):

@@ -163,6 +163,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "prompts",
         "tasks",
     },
+    "client": {
+        "byte_sizes",
+        "durations",
+        "errors",
+        "version",
+        "imaging",
+        "jobs",
+        "gallery",
+    },
     "replay": {
         "errors",
         "gallery",
@@ -182,6 +191,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "jobs",
         "prompts",
         "gallery",
+        "client",
         "models.registry",
         "models.catalog",
         "models.manager",

@@ -18,7 +18,7 @@ from paintdiff.api.painting import (
     PaintedAnswer,
     describe_pictures,
 )
-from paintdiff.api.problems import UNKNOWN_KIND
+from paintdiff.api.problems import UNKNOWN_KIND, describe_failure
 from paintdiff.api.routing import make_router
 from paintdiff.api.submissions import follow, wait_until_finished
 from paintdiff.errors import PictureNotFoundError, RequestError
@@ -71,13 +71,18 @@ Index = Annotated[int, Path(ge=0, le=9999)]
 
 
 class JobPicture(BaseModel):
-    """A finished picture of a job: `url` is its file's, `id` the gallery's, "" if not in there."""
+    """A finished picture of a job: `url` is its file's, `id` the gallery's, "" if not in there.
+
+    `cell` is its place in a grid, None for the sheet; `notes` say how it was made.
+    """
 
     id: str
     url: str
     seed: int | None
     width: int
     height: int
+    cell: int | None
+    notes: list[str]
 
 
 class JobAnswer(BaseModel):
@@ -182,6 +187,8 @@ def _describe_picture(job: Job, index: int, picture: Picture) -> JobPicture:
         seed=None if isinstance(request, (Upscale, Grid)) else request.seed,
         width=picture.size.width,
         height=picture.size.height,
+        cell=picture.cell,
+        notes=[str(each) for each in picture.notes],
     )
 
 
@@ -216,7 +223,7 @@ def _measure_progress(job: Job, event: Event) -> float:
 def _find_message(event: Event) -> str:
     if isinstance(event, Loading):
         return event.message
-    return str(event.error) if isinstance(event, Failed) else ""
+    return describe_failure(event.error).detail if isinstance(event, Failed) else ""
 
 
 async def _describe_event(
@@ -240,21 +247,29 @@ async def _describe_event(
                 "total_steps": event.total_steps,
                 "image_index": event.image_index,
                 "num_images": event.num_images,
+                "together": event.together,
                 "progress": round(_measure_progress(job, event), 4),
                 "seconds_left": event.seconds_left,
                 "preview": url,
             }
         case CellDone():
             error = event.error
-            content = {"cell": event.cell, "message": "" if error is None else str(error)}
+            message = "" if error is None else describe_failure(error).detail
+            content = {"cell": event.cell, "message": message}
         case Failed():
-            content = {"message": str(event.error)}
+            failure = describe_failure(event.error)
+            content = {"message": failure.detail, "status": failure.status, **failure.more}
         case Finished() | Cancelled():
             pictures = enumerate(job.pictures)
             content = {
                 "pictures": [_describe_picture(job, *each).model_dump() for each in pictures],
                 "warnings": [str(each) for each in job.warnings],
             }
+            if isinstance(event, Finished):
+                content |= {
+                    "seconds": round(event.seconds, 3),
+                    "steps_per_second": round(event.steps_per_second, 2),
+                }
     name: str = _name_state(event)
     if isinstance(event, (Progress, CellDone)):
         name = "cell" if isinstance(event, CellDone) else "progress"

@@ -37,6 +37,9 @@ def internal_error(error_id: str) -> str:
     return f"Something unexpected went wrong. The server's log has the details under {error_id}."
 
 
+JOB_FAILED = "Something unexpected went wrong. The server's log has the details."
+
+
 def ignored_fields(names: Iterable[str]) -> str:
     return f"These fields have no effect here: {', '.join(names)}."
 

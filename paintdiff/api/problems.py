@@ -95,13 +95,19 @@ def make_refusal(error: Exception, context: ApiContext) -> Refusal:
             headers = {"Retry-After": str(wait)}
             return Refusal(429, str(error), headers, {"expected_wait_seconds": wait})
         case PaintError():
-            field = error.field if isinstance(error, RequestError) else None
-            more = {} if field is None else {"field": field}
-            return Refusal(_find_status(error), str(error), more=more)
+            return describe_failure(error)
         case _:
             error_id = report_error(logger, "a request to the API failed", error)
             detail = messages.internal_error(error_id)
             return Refusal(500, detail, more={"error_id": error_id})
+
+
+def describe_failure(error: Exception) -> Refusal:
+    """Return what there is to say about a job's error. The engine has logged an unexpected one."""
+    if not isinstance(error, PaintError):
+        return Refusal(500, messages.JOB_FAILED)
+    field = error.field if isinstance(error, RequestError) else None
+    return Refusal(_find_status(error), str(error), more={} if field is None else {"field": field})
 
 
 def _find_status(error: PaintError) -> int:

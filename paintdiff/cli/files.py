@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.cli import messages
 from paintdiff.errors import RequestError, StorageError
-from paintdiff.gallery.files import write_png
+from paintdiff.gallery.files import write_picture_file, write_png
 from paintdiff.imaging.images import MAX_FILE_BYTES
 from paintdiff.imaging.messages import unreadable_file
 from paintdiff.jobs.events import Picture
@@ -35,10 +38,29 @@ class OutputFiles:
             StorageError: It can't be written.
         """
         path = self._left.pop(0)
-        try:
-            return write_png(path, picture, overwrite=self._overwrite)
-        except FileExistsError:
-            raise StorageError(messages.taken_meanwhile(path)) from None
+        return write_output(path, partial(write_png, path, picture, overwrite=self._overwrite))
+
+    def save_file(self, _cell: int | None, write: Callable[[BinaryIO], object]) -> Path:
+        """Let `write` make the next file.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        path = self._left.pop(0)
+        make = partial(write_picture_file, path, write, overwrite=self._overwrite)
+        return write_output(path, make)
+
+
+def write_output(path: Path, write: Callable[[], Path]) -> Path:
+    """Return what `write` returns, which makes the file at `path`.
+
+    Raises:
+        StorageError: It can't be written, or has appeared since it was planned.
+    """
+    try:
+        return write()
+    except FileExistsError:
+        raise StorageError(messages.taken_meanwhile(path)) from None
 
 
 def read_input_image(path: Path, field: str) -> InputImage:

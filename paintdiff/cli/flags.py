@@ -19,6 +19,7 @@ from paintdiff.cli.flag_values import (
 )
 from paintdiff.cli.gallery import add_gallery_commands
 from paintdiff.cli.grid import add_grid_flags
+from paintdiff.cli.server import add_server_flags
 from paintdiff.config.presets import is_installed
 from paintdiff.config.settings import APP_COMMANDS
 from paintdiff.jobs.request_parts import LATENT_UPSCALER
@@ -84,6 +85,7 @@ def _add_painting_flags(command: argparse.ArgumentParser, output_help: str) -> N
     command.add_argument("--upscale", type=float, metavar="X", help=messages.PAINT_UPSCALE_HELP)
     _add_upscaler_flag(command)
     _add_general_flags(command)
+    add_server_flags(command)
 
 
 def _find_command() -> str:
@@ -126,6 +128,7 @@ def _add_upscale_command(commands: Any) -> None:
     )
     _add_models_dir_flag(upscale)
     _add_general_flags(upscale)
+    add_server_flags(upscale)
 
 
 def _add_verify_command(commands: Any) -> None:

@@ -8,19 +8,22 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tqdm import tqdm
 
 from paintdiff.cli import messages
 from paintdiff.cli.continuing import add_continue_command, continue_picture
 from paintdiff.cli.flag_values import parse_path
+from paintdiff.cli.server import add_server_flags, connect, refuse_with_server
 from paintdiff.cli.video import add_video_command, make_video
 from paintdiff.cli.watching import add_watch_command, watch
+from paintdiff.client.remote_gallery import RemoteGallery
 from paintdiff.config.settings import Settings
-from paintdiff.errors import PaintError, RequestError
+from paintdiff.errors import PaintError, PictureNotFoundError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
@@ -53,8 +56,10 @@ def add_gallery_commands(commands: Any) -> None:
     _add_query_flags(listing)
     listing.add_argument("--limit", type=int, default=50, metavar="N", help=messages.LIMIT_HELP)
     listing.add_argument("--json", action="store_true", help=messages.JSON_LINES_HELP)
+    add_server_flags(listing)
     show = add("show", messages.SHOW_HELP)
     show.add_argument("id", help=messages.ID_HELP)
+    add_server_flags(show)
     importing = add("import", messages.IMPORT_HELP)
     importing.add_argument(
         "folder", type=parse_path, metavar="PICTURES", help=messages.IMPORT_FOLDER_HELP
@@ -67,6 +72,7 @@ def add_gallery_commands(commands: Any) -> None:
     export.add_argument(
         "--to", type=parse_path, required=True, metavar="FOLDER", help=messages.EXPORT_FOLDER_HELP
     )
+    add_server_flags(export)
     add_video_command(add("video", messages.VIDEO_HELP))
     add_continue_command(add("continue", messages.CONTINUE_HELP))
     check = add("check", messages.CHECK_HELP)
@@ -81,6 +87,10 @@ def gallery(options: argparse.Namespace) -> int:
         RequestError: A value can't be used.
         GalleryError: The database can't be used.
     """
+    if getattr(options, "server", None) is not None:
+        return _run_on_server(options)
+    if getattr(options, "key", None) is not None:
+        raise RequestError(messages.KEY_WITHOUT_SERVER, field="key")
     given = options.output_dir
     settings = Settings.read([] if given is None else ["--output-dir", str(given)])
     folder = settings.output_dir
@@ -89,6 +99,20 @@ def gallery(options: argparse.Namespace) -> int:
         raise RequestError(messages.no_gallery(folder), field="output_dir")
     with closing(Gallery(folder, settings.database_url)) as opened:
         return _ACTIONS[options.action](opened, options)
+
+
+def _run_on_server(options: argparse.Namespace) -> int:
+    refuse_with_server(options, ["output_dir"])
+    with closing(connect(options)) as connection:
+        remote = RemoteGallery(connection)
+        match options.action:
+            case "list":
+                return _list(partial(remote.records, limit=options.limit), options)
+            case "show":
+                sys.stdout.write(_format_json(remote.get(options.id), indent=2) + "\n")
+                return 0
+            case _:
+                return _export(remote.records, remote.fetch, options)
 
 
 def _add_query_flags(command: argparse.ArgumentParser) -> None:
@@ -115,10 +139,10 @@ def _read_query(options: argparse.Namespace) -> PictureQuery:
     )
 
 
-def _list(opened: Gallery, options: argparse.Namespace) -> int:
+def _list(find: Callable[[PictureQuery], Iterable[Record]], options: argparse.Namespace) -> int:
     if options.limit < 1:
         raise RequestError(messages.limit_too_small(options.limit), field="limit")
-    for record in islice(opened.store.records(_read_query(options)), options.limit):
+    for record in islice(find(_read_query(options)), options.limit):
         if options.json:
             sys.stdout.write(_format_json(record) + "\n")
             continue
@@ -162,20 +186,26 @@ def _watch(opened: Gallery, options: argparse.Namespace) -> int:
     return watch(opened, options, _print_report)
 
 
-def _export(opened: Gallery, options: argparse.Namespace) -> int:
+def _export(
+    find: Callable[[PictureQuery], Iterable[Record]],
+    write: Callable[[Record, BinaryIO], object],
+    options: argparse.Namespace,
+) -> int:
+    """Export pictures: `find` finds their records, `write` writes one's file into another."""
     target: Path = options.to
     failed = False
     try:
         target.mkdir(parents=True, exist_ok=True)
         with new_file(target / "pictures.jsonl", overwrite=False) as listing:
-            for record in opened.store.records(_read_query(options)):
-                source = opened.path_of(record.file)
-                name = f"{record.id}-{source.name}"
+            for record in find(_read_query(options)):
+                name = _name_export(record)
                 try:
-                    _copy(source, target / name)
-                except OSError as error:
+                    with new_file(target / name, overwrite=False) as copy:
+                        write(record, copy)
+                except (OSError, PictureNotFoundError) as error:
                     failed = True
-                    sys.stderr.write(f"{record.id}: {source}: {error.strerror}.\n")
+                    reason = f"{error.strerror}." if isinstance(error, OSError) else str(error)
+                    sys.stderr.write(f"{record.id}: {record.file}: {reason}\n")
                     continue
                 listing.write(_format_json(record, exported_as=name).encode() + b"\n")
                 sys.stdout.write(f"{target / name}\n")
@@ -186,8 +216,13 @@ def _export(opened: Gallery, options: argparse.Namespace) -> int:
     return int(failed)
 
 
-def _copy(source: Path, target: Path) -> None:
-    with source.open("rb") as data, new_file(target, overwrite=False) as copy:
+def _name_export(record: Record) -> str:
+    name = Path(record.file).name
+    return f"{record.id}.png" if name == "file" else f"{record.id}-{name}"
+
+
+def _copy(opened: Gallery, record: Record, copy: BinaryIO) -> None:
+    with opened.path_of(record.file).open("rb") as data:
         shutil.copyfileobj(data, copy)
 
 
@@ -218,11 +253,13 @@ def _format_json(record: Record, indent: int | None = None, **more: str) -> str:
 
 
 _ACTIONS: dict[str, Callable[[Gallery, argparse.Namespace], int]] = {
-    "list": _list,
+    "list": lambda opened, options: _list(opened.store.records, options),
     "show": _show,
     "import": _import,
     "watch": _watch,
-    "export": _export,
+    "export": lambda opened, options: _export(
+        opened.store.records, partial(_copy, opened), options
+    ),
     "video": make_video,
     "continue": continue_picture,
     "check": _check,

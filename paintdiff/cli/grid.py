@@ -9,17 +9,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from paintdiff.cli import messages
-from paintdiff.cli.files import check_folder, is_taken
+from paintdiff.cli.files import check_folder, is_taken, write_output
 from paintdiff.cli.flag_values import parse_path
-from paintdiff.cli.paint import make_engine, read_painting
+from paintdiff.cli.paint import read_painting
 from paintdiff.cli.progress import watch_job
-from paintdiff.errors import JobCancelledError, PaintError, RequestError, StorageError
-from paintdiff.gallery.files import write_png
+from paintdiff.client.remote_engine import RemoteEngine, RemoteJob
+from paintdiff.engine.engine import Engine
+from paintdiff.engine.speed import TimeForecast
+from paintdiff.errors import JobCancelledError, PaintError, RequestError
+from paintdiff.gallery.files import write_picture_file, write_png
 from paintdiff.jobs.axes import AXES
-from paintdiff.jobs.events import Cancelled, Picture
+from paintdiff.jobs.events import Picture
 from paintdiff.jobs.grid_cells import count_cells, make_matrix, plan_cells
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.request_parts import PROMPT_LINE
@@ -56,13 +62,22 @@ class GridFiles:
         Raises:
             StorageError: It can't be written.
         """
-        path = self._output if picture.cell is None else self._path_of(picture.cell)
-        try:
-            return write_png(path, picture, overwrite=self._overwrite)
-        except FileExistsError:
-            raise StorageError(messages.taken_meanwhile(path)) from None
+        path = self._path_of(picture.cell)
+        return write_output(path, partial(write_png, path, picture, overwrite=self._overwrite))
 
-    def _path_of(self, cell: int) -> Path:
+    def save_file(self, cell: int | None, write: Callable[[BinaryIO], object]) -> Path:
+        """Let `write` make a cell's file, or the sheet's.
+
+        Raises:
+            StorageError: It can't be written.
+        """
+        path = self._path_of(cell)
+        make = partial(write_picture_file, path, write, overwrite=self._overwrite)
+        return write_output(path, make)
+
+    def _path_of(self, cell: int | None) -> Path:
+        if cell is None:
+            return self._output
         number = f"{cell + 1:0{self._digits}}"
         return self._output.with_stem(f"{self._output.stem}-{number}")
 
@@ -81,27 +96,32 @@ def add_grid_flags(command: argparse.ArgumentParser) -> None:
 
 def grid(options: argparse.Namespace) -> int:
     """Paint a grid from the flags. Returns the exit code."""
-    catalog, base = read_painting(options)
+    base, make = read_painting(options)
     request = _build_grid(options, base)
     count = count_cells(request)
     files = GridFiles(options.output, count, overwrite=options.overwrite)
     files.check()
-    with make_engine(options, catalog, files) as engine:
+    with make(files) as engine:
         if options.dry_run:
-            sys.stdout.write(f"{messages.pictures_to_paint(engine.forecast_time(request))}\n")
+            sys.stdout.write(f"{_describe_plan(engine, request)}\n")
             return 0
         job = engine.submit(request)
         if not options.quiet:
-            expected = messages.pictures_to_paint(engine.forecast_time(request))
-            sys.stderr.write(f"{messages.note(expected)}\n")
+            sys.stderr.write(f"{messages.note(_describe_plan(engine, request))}\n")
         return _run(job, options)
 
 
-def _run(job: Job, options: argparse.Namespace) -> int:
+def _describe_plan(engine: Engine | RemoteEngine, request: Grid) -> str:
+    if isinstance(engine, Engine):
+        return messages.pictures_to_paint(engine.forecast_time(request))
+    return messages.pictures_to_paint(TimeForecast(count_cells(request), None))
+
+
+def _run(job: Job | RemoteJob, options: argparse.Namespace) -> int:
     try:
         warnings = watch_job(job, quiet=options.quiet).warnings
     except JobCancelledError:
-        if isinstance(job.latest, Cancelled) and job.latest.pictures:
+        if job.pictures:
             _report(job, (), options)
         raise
     failed = _report(job, warnings, options)
@@ -153,7 +173,7 @@ def _parse_axis(text: str) -> dict[str, str]:
     return {"field": name.strip(), "values": values}
 
 
-def _report(job: Job, warnings: tuple[str, ...], options: argparse.Namespace) -> bool:
+def _report(job: Job | RemoteJob, warnings: tuple[str, ...], options: argparse.Namespace) -> bool:
     """Print the files, and what went wrong. Returns whether anything did."""
     request = job.request
     assert isinstance(request, Grid)

@@ -341,6 +341,21 @@ def which_of_many(number: int, count: int) -> str:
     return f" {number} of {count}"
 
 
+# With --server.
+
+ON_A_SERVER = "on a server"
+SERVER_HELP = "let the app at this address do it, like http://192.168.1.5:7860"
+
+
+def key_help(variable: str) -> str:
+    return f"the server's API key; prefer the variable {variable}, which no process list shows"
+
+
+CHOSEN_BY_SERVER = "is the server's own choice; leave it out with --server."
+NOT_WITH_SERVER = "can't be used with --server."
+KEY_WITHOUT_SERVER = "is for a server: give its address with --server."
+
+
 def note(sentence: str) -> str:
     return f"Note: {sentence}"
 

@@ -10,14 +10,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from paintdiff.cli import messages
 from paintdiff.cli.adapters import read_adapter_flags
 from paintdiff.cli.files import OutputFiles, plan_output_paths, read_input_image
 from paintdiff.cli.flag_names import FLAG_OF_CONTROL, FLAG_OF_HIRES
 from paintdiff.cli.progress import watch_job
+from paintdiff.cli.server import connect
 from paintdiff.cli.upscale import add_upscaler_file, read_face_flags
+from paintdiff.client.remote_engine import FileStore, RemoteEngine, RemoteResult
 from paintdiff.config.presets import Presets
 from paintdiff.config.user_folders import default_output_folder, find_user_cache_folder
 from paintdiff.engine.engine import Engine
@@ -54,28 +59,48 @@ _OF_NO_USE = {
 }
 
 
+class FilesStore(PictureStore, FileStore, Protocol):
+    """A place for pictures of this machine's engine, and for files from a server."""
+
+
 def paint(options: argparse.Namespace) -> int:
     """Paint pictures from the flags. Returns the exit code."""
-    catalog, request = read_painting(options)
+    request, make = read_painting(options)
     paths = plan_output_paths(options.output, request.num_images, options.overwrite)
     store = OutputFiles(options.overwrite)
     store.expect(*paths)
-    with make_engine(options, catalog, store) as engine:
+    memory = ""
+    with make(store) as engine:
         job = engine.submit(request)
         finished = watch_job(job, quiet=options.quiet)
-        forecast = engine.forecast(request.model, check_painting(job.request).sampling().size)
+        if isinstance(engine, Engine):
+            size = check_painting(job.request).sampling().size
+            forecast = engine.forecast(request.model, size)
+            memory = "" if forecast is None else forecast.words
     failed = _is_incomplete(finished, request)
-    _report(finished, options, failed=failed, memory="" if forecast is None else forecast.words)
+    _report(finished, options, failed=failed, memory=memory)
     return int(failed)
 
 
-def read_painting(options: argparse.Namespace) -> tuple[Catalog, Painting]:
-    """Return the request that the flags describe, and the catalog with the files that they name.
+def read_painting(
+    options: argparse.Namespace,
+) -> tuple[Painting, Callable[[FilesStore], Engine | RemoteEngine]]:
+    """Return the request that the flags describe, and what makes the engine that paints it.
 
     Raises:
         PaintError: A flag can't be used.
     """
     request = _build_request(options)
+    if options.server is not None:
+        return request, partial(RemoteEngine, connect(options))
+    if options.key is not None:
+        raise RequestError(messages.KEY_WITHOUT_SERVER, field="key")
+    catalog, request = _read_catalog(options, request)
+    return request, partial(_make_engine, options, catalog)
+
+
+def _read_catalog(options: argparse.Namespace, request: Painting) -> tuple[Catalog, Painting]:
+    """Return a catalog with the files that the flags name, and the request with their names."""
     Presets.default().quality(request.quality)
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
     if Path(options.model).exists() and options.model not in {
@@ -87,7 +112,7 @@ def read_painting(options: argparse.Namespace) -> tuple[Catalog, Painting]:
     return _add_upscalers(catalog, request)
 
 
-def make_engine(options: argparse.Namespace, catalog: Catalog, store: PictureStore) -> Engine:
+def _make_engine(options: argparse.Namespace, catalog: Catalog, store: FilesStore) -> Engine:
     """Return an engine with the settings that the flags describe."""
     manager = ModelManager(
         catalog,
@@ -246,7 +271,7 @@ def _add_upscalers(catalog: Catalog, request: Painting) -> tuple[Catalog, Painti
     return catalog, request.model_copy(update=update)
 
 
-def _is_incomplete(finished: Finished, request: Painting) -> bool:
+def _is_incomplete(finished: Finished | RemoteResult, request: Painting) -> bool:
     """Return whether a picture is incomplete: not saved, or not enlarged."""
     return any(
         picture.path is None
@@ -255,7 +280,9 @@ def _is_incomplete(finished: Finished, request: Painting) -> bool:
     )
 
 
-def _report(finished: Finished, options: argparse.Namespace, *, failed: bool, memory: str) -> None:
+def _report(
+    finished: Finished | RemoteResult, options: argparse.Namespace, *, failed: bool, memory: str
+) -> None:
     notes = dict.fromkeys(note for picture in finished.pictures for note in picture.notes)
     if failed or not options.quiet:  # errors are always printed
         for sentence in (*finished.warnings, *notes):

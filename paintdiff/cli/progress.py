@@ -5,16 +5,15 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Protocol, TypeVar
 
 from tqdm import tqdm
 
 from paintdiff.cli import messages
-from paintdiff.jobs.events import TERMINAL, Event, Finished, Loading, Progress
-from paintdiff.jobs.job import Job
+from paintdiff.jobs.events import TERMINAL, Event, Loading, Progress
 
 _POLL_SECONDS = 0.5
 _DOING = {
@@ -26,7 +25,26 @@ _DOING = {
 _UNITS = {"faces": "face", "upscaling": "tile"}
 
 
-def watch_job(job: Job, *, quiet: bool, place: str = "") -> Finished:
+_Result = TypeVar("_Result", covariant=True)
+
+
+class WatchedJob(Protocol[_Result]):
+    """A job of this machine's engine, or of a server's."""
+
+    def events(self, timeout_seconds: float | None = None, /) -> Iterator[Event]:
+        """Yield all events to the last; the latest one again after the timeout."""
+        ...
+
+    def cancel(self) -> None:
+        """End the job."""
+        ...
+
+    def result(self) -> _Result:
+        """Return what came of it, or raise its error."""
+        ...
+
+
+def watch_job(job: WatchedJob[_Result], *, quiet: bool, place: str = "") -> _Result:
     """Show the job's progress until it ends. Ctrl-C cancels it.
 
     `place` says which of several jobs it is, such as " 2 of 5".
@@ -47,7 +65,7 @@ def watch_job(job: Job, *, quiet: bool, place: str = "") -> Finished:
 
 
 @contextmanager
-def _cancel_on_ctrl_c(job: Job) -> Generator[None]:
+def _cancel_on_ctrl_c(job: WatchedJob[object]) -> Generator[None]:
     """Cancel the job on Ctrl-C while inside; a second Ctrl-C raises KeyboardInterrupt as usual.
 
     An exception could be raised while this thread holds a lock, which would never be released.

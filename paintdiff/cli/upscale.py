@@ -12,13 +12,16 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from paintdiff.cli import messages
 from paintdiff.cli.files import OutputFiles, check_folder, is_taken, read_input_image
 from paintdiff.cli.progress import watch_job
+from paintdiff.cli.server import connect
+from paintdiff.client.remote_engine import RemoteEngine, RemoteResult
 from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import (
@@ -28,6 +31,7 @@ from paintdiff.errors import (
     ModelNotFoundError,
     PaintError,
     RequestError,
+    ServerError,
 )
 from paintdiff.jobs.events import Finished
 from paintdiff.jobs.request_parts import Upscaling
@@ -50,15 +54,12 @@ def upscale(options: argparse.Namespace) -> int:
         RequestError: A value can't be used; nothing was enlarged.
         ModelError: The upscaler can't be used.
     """
-    catalog, upscaling = _read_upscaling(options)
+    upscaling, make = _read_upscaling(options)
     pairs = _plan_outputs(_list_sources(options), options.output, upscaling.scale)
     reports: list[dict[str, Any]] = []
     store = OutputFiles(overwrite=False)
     try:
-        manager = ModelManager(
-            catalog, device=options.device, memory_budget_bytes=options.memory_budget
-        )
-        with Engine(manager, store=store) as engine:
+        with make(store) as engine:
             for number, (source, output) in enumerate(pairs, 1):
                 store.expect(output)
                 place = messages.which_of_many(number, len(pairs)) if len(pairs) > 1 else ""
@@ -91,22 +92,46 @@ def add_upscaler_file(
     return catalog, catalog.rows(UpscalerRow)[0].name
 
 
-def _read_upscaling(options: argparse.Namespace) -> tuple[Catalog, Upscaling]:
+def _read_upscaling(
+    options: argparse.Namespace,
+) -> tuple[Upscaling, Callable[[OutputFiles], Engine | RemoteEngine]]:
+    """Return what the flags describe, and what makes the engine that does it.
+
+    Raises:
+        PaintError: A flag can't be used.
+    """
+    if options.server is not None:
+        upscaling = _check_upscaling(options, options.upscaler)
+        return upscaling, partial(RemoteEngine, connect(options))
+    if options.key is not None:
+        raise RequestError(messages.KEY_WITHOUT_SERVER, field="key")
     catalog = Catalog.default(options.models_dir, cache=find_user_cache_folder())
     catalog, name = add_upscaler_file(catalog, options.upscaler, "upscaling.upscaler")
+    resolved = resolve_upscaling(_check_upscaling(options, name), catalog)
+    return resolved, partial(_make_engine, options, catalog)
+
+
+def _make_engine(options: argparse.Namespace, catalog: Catalog, store: OutputFiles) -> Engine:
+    manager = ModelManager(
+        catalog, device=options.device, memory_budget_bytes=options.memory_budget
+    )
+    return Engine(manager, store=store)
+
+
+def _check_upscaling(options: argparse.Namespace, upscaler: str | None) -> Upscaling:
     # Any picture will do to check the rest.
     checked = Upscale.parse(
         {
             "images": [{}],
             "upscaling": {
-                "upscaler": name,
+                "upscaler": upscaler,
                 "scale": options.scale,
                 "tile_px": options.tile,
                 **read_face_flags(options),
             },
         }
     )
-    return catalog, resolve_upscaling(checked.upscaling, catalog)
+    return checked.upscaling
 
 
 def read_face_flags(options: argparse.Namespace) -> dict[str, object]:
@@ -214,7 +239,7 @@ def _check_only(sources: Sequence[Path], output: Path) -> Path:
 
 
 def _enlarge(
-    engine: Engine,
+    engine: Engine | RemoteEngine,
     files: tuple[Path, Path],
     upscaling: Upscaling,
     reports: list[dict[str, Any]],
@@ -237,6 +262,7 @@ def _enlarge(
     except PaintError as error:
         reports[-1]["error"] = str(error)
         of_any_picture = isinstance(error, ModelError) and not isinstance(error, MemoryBudgetError)
+        of_any_picture |= isinstance(error, ServerError) or _is_about_upscaling(error)
         if of_any_picture and not any("file" in report for report in reports):
             raise
     else:
@@ -244,7 +270,12 @@ def _enlarge(
     _print_report(reports[-1], options)
 
 
-def _make_report(finished: Finished) -> dict[str, Any]:
+def _is_about_upscaling(error: PaintError) -> bool:
+    """Return whether a server refuses the upscaler or the scale, whatever the picture."""
+    return isinstance(error, RequestError) and (error.field or "").startswith("upscaling")
+
+
+def _make_report(finished: Finished | RemoteResult) -> dict[str, Any]:
     picture = finished.pictures[0]
     if picture.path is None:
         return {"error": " ".join(finished.warnings)}

@@ -24,6 +24,8 @@ from paintdiff.config.user_folders import default_output_folder
 from paintdiff.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "PAINTDIFF_"
+KEY_VARIABLE = "PAINTDIFF_KEY"
+"""The variable with a key for somebody else's server: no setting of the app."""
 APP_COMMANDS = ("app", "serve")
 """`app` (also meant by no command) serves the page and the API, `serve` the API alone."""
 
@@ -341,6 +343,7 @@ def _refuse_unknown_variables(environment: Mapping[str, str]) -> None:
     known = {
         name for field in Settings.model_fields.values() for name in _find_flag(field).environment
     }
+    known.add(KEY_VARIABLE)
     unknown = sorted(
         name for name in environment if name.startswith(ENVIRONMENT_PREFIX) and name not in known
     )

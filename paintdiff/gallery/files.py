@@ -8,6 +8,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -84,9 +85,16 @@ def write_png(path: Path, picture: Picture, *, overwrite: bool = False) -> Path:
         FileExistsError: The name is taken and `overwrite` is false.
         StorageError: It can't be written.
     """
+    return write_picture_file(path, partial(_write, picture), overwrite=overwrite)
+
+
+def write_picture_file(
+    path: Path, write: Callable[[BinaryIO], object], *, overwrite: bool = False
+) -> Path:
+    """Let `write` make a picture's file at `path`; the rest, and the errors, as `write_png`."""
     try:
         with new_file(path, overwrite=overwrite) as file:
-            _write(picture, file)
+            write(file)
     except FileExistsError as error:
         if path.parent.is_dir() and path.exists():
             raise
