@@ -28,8 +28,8 @@ from paintdiff.server.page_events import PageEvents
 from paintdiff.server.passwords import PasswordGate
 from paintdiff.server.problems import ErrorShapes
 from paintdiff.server.routes import RouteTable
-from paintdiff.server.sessions import Sessions
-from tests.api.conftest import NoQueue, Served
+from paintdiff.server.sessions import NoEvents, Sessions
+from tests.api.conftest import Served
 from tests.api.sockets import listen
 
 QUICK: dict[str, Any] = {"prompt": "a red house", "steps": 3, "seed": 5}
@@ -43,7 +43,7 @@ def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=tools.run)
     server.router.routes.append(tools.make_route())
     shapes, table = ErrorShapes(ERROR_SHAPES), RouteTable(tools.rules)
-    access = Access(server, PageEvents({}), Sessions(NoQueue()), table=table, shapes=shapes)
+    access = Access(server, PageEvents({}), Sessions(NoEvents()), table=table, shapes=shapes)
     return Guard(access, Hosts(), gate, shapes=shapes)
 
 
