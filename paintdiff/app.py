@@ -7,6 +7,7 @@ The command `paintdiffusion` runs `main`; so do `app.py` in a checkout, and the 
 from __future__ import annotations
 
 import errno
+import importlib
 import logging
 import os
 import secrets
@@ -18,17 +19,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from paintdiff.config import messages
 from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
-from paintdiff.errors import GalleryError, PaintError
+from paintdiff.errors import GalleryError, PaintError, SettingsError
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.process import prepare_process
 from paintdiff.system.threads import lower_priority
 
 if TYPE_CHECKING:
     import gradio as gr
+    import uvicorn
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
@@ -238,10 +240,15 @@ class App:
         Raises:
             PaintError: The port can't be used.
         """
+        settings = self.settings
         program = program_name(headless=self.page is None)
-        listening = _bind_socket(self.settings.host, self.settings.port, program)
+        listening = _bind_socket(settings.host, settings.port, program)
         try:
-            _serve(self.build_server(), listening, self.settings.log_level, self._started)
+            server = _make_server(self.build_server(), settings.log_level, self._started)
+            if settings.window:
+                _serve_in_window(server, listening, self._find_url())
+            else:
+                _serve(server, listening)
         finally:
             self.ended.set()
             listening.close()
@@ -251,9 +258,7 @@ class App:
 
     def _started(self) -> None:
         """Announce the page, then do what takes longer."""
-        began, settings = datetime.now(UTC), self.settings
-        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
-        url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
+        began, settings, url = datetime.now(UTC), self.settings, self._find_url()
         headless = self.page is None
         _say(messages.api_address(url) if headless else messages.page_address(url))
         if settings.mcp:
@@ -265,6 +270,12 @@ class App:
             name="after-start",
             daemon=True,
         ).start()
+
+    def _find_url(self) -> str:
+        """Return the address on this machine."""
+        settings = self.settings
+        host = "localhost" if settings.host in _EVERY_ADDRESS else settings.host.strip("[]")
+        return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.root_path}"
 
     def _after_start(self, url: str, began: datetime) -> None:
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415 (see `compose`)
@@ -345,6 +356,8 @@ class App:
     def _share(self) -> None:
         from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)
 
+        from paintdiff.qr_codes import draw_qr_code  # noqa: PLC0415
+
         local = "127.0.0.1" if self.settings.host in _EVERY_ADDRESS else self.settings.host
         try:
             url = setup_tunnel(local, self.settings.port, secrets.token_urlsafe(32), None, None)
@@ -356,6 +369,9 @@ class App:
         public = f"https://{url.split('://', 1)[-1]}"
         self.hosts.allow(public.split("://", 1)[1])
         _say(messages.share_link(public))
+        code = draw_qr_code(public)
+        if _can_be_shown(code):
+            _say(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -374,6 +390,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         if home:
             logger.warning("%s", home)
+        if settings.window:
+            if headless:
+                raise SettingsError(messages.WINDOW_NEEDS_PAGE)
+            _import_webview()
         app = App.compose(settings, headless=headless)
     except PaintError as error:
         sys.stderr.write(f"{error}\n")
@@ -420,9 +440,7 @@ def _bind_socket(host: str, port: int, program: str) -> socket.socket:
     return listening
 
 
-def _serve(
-    app: ASGIApp, listening: socket.socket, log_level: str, started: Callable[[], None]
-) -> None:
+def _make_server(app: ASGIApp, log_level: str, started: Callable[[], None]) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415 (see `App.compose`)
 
     from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
@@ -447,8 +465,12 @@ def _serve(
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    return Server(config)
+
+
+def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
     try:
-        Server(config).run([listening])
+        server.run([listening])
     except KeyboardInterrupt:
         _say("")
 
@@ -461,6 +483,43 @@ def _say_what_came(report: ImportReport) -> None:
         logger.info("%s", messages.imported_without(path, ", ".join(names)))
     if report.imported or report.moved or report.failed:
         _say(messages.came_from_folders(report.imported, report.moved, len(report.failed)))
+
+
+def _import_webview() -> Any:
+    """Return pywebview's module.
+
+    Raises:
+        SettingsError: It isn't installed.
+    """
+    try:
+        return importlib.import_module("webview")
+    except ImportError as error:
+        raise SettingsError(messages.WINDOW_NEEDS_PYWEBVIEW) from error
+
+
+def _serve_in_window(server: uvicorn.Server, listening: socket.socket, url: str) -> None:
+    """Serve until the desktop window is closed, which must belong to the main thread."""
+    webview = _import_webview()
+    serving = threading.Thread(target=_serve, args=(server, listening), name="server")
+    serving.start()
+    try:
+        while serving.is_alive() and not server.started:
+            serving.join(0.05)
+        if server.started:
+            webview.create_window("PaintDiffusion", url, width=1440, height=900)
+            webview.start()
+    finally:
+        server.should_exit = True
+        serving.join()
+
+
+def _can_be_shown(text: str) -> bool:
+    """Return whether the terminal's encoding has the characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _say(text: str) -> None:

@@ -332,3 +332,64 @@ def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:
     gallery.close()
     (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
     app.empty_old_bin()  # says so in the log, and the app goes on
+
+
+WINDOW = """
+import sys, urllib.request
+from types import SimpleNamespace
+shown = []
+def start():
+    with urllib.request.urlopen(shown[0][1] + "/status") as answer:
+        print(shown[0][0], answer.status)
+sys.modules["webview"] = SimpleNamespace(
+    create_window=lambda title, url, **_size: shown.append((title, url)), start=start
+)
+from paintdiff.app import main
+sys.exit(main(["app", "--window", "--port", sys.argv[1], "--output-dir", sys.argv[2]]))
+"""
+
+
+def test_a_window_shows_the_page_and_ends_the_app(port: int, tmp_path: Path) -> None:
+    done = python(WINDOW, str(port), str(tmp_path / "out"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "PaintDiffusion 200" in done.stdout.splitlines()
+
+
+def test_a_window_needs_pywebview_and_a_page() -> None:
+    script = """
+import sys
+sys.modules["webview"] = None
+from paintdiff.app import main
+print(main(["--window"]), main(["serve", "--window"]))
+"""
+    done = python(script, cwd=ROOT)
+    assert done.stdout == "2 2\n"
+    assert "pip install pywebview" in done.stderr and "serve has none" in done.stderr
+
+
+SHARED = """
+import io, sys, types
+import gradio.networking
+gradio.networking.setup_tunnel = lambda *_: "https://abc.gradio.live"
+from paintdiff.app import App
+from paintdiff.server.guard import Hosts
+from paintdiff.config.settings import Settings
+nothing = None
+settings = Settings(share=True, share_open=True)
+hosts = Hosts()
+app = App(settings, *[nothing] * 6, hosts)
+app._share()
+print("abc.gradio.live" in hosts)
+sys.stdout.reconfigure(encoding="ascii")
+app._share()
+"""
+
+
+def test_a_share_link_has_a_qr_code_where_the_terminal_can_show_it() -> None:
+    done = python(SHARED, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    shown, _, ascii_only = done.stdout.partition("True\n")
+    link = "Share this link: https://abc.gradio.live"
+    assert shown.splitlines()[0] == ascii_only.strip() == link
+    code = shown.splitlines()[1:]
+    assert len({len(line) for line in code}) == 1 and set("".join(code)) <= set("█▀▄ ")

@@ -30,6 +30,7 @@ ROOT_PATH_HELP = "the path under which a reverse proxy serves the app, like /pai
 ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; repeatable"
 OPEN_HELP = "open the page in the browser once it is ready; without a page, the API's documentation"
 MCP_HELP = "also serve tools for language models (MCP) at /mcp"
+WINDOW_HELP = "show the page in a window of its own, which ends the app; needs pywebview"
 MODEL_HELP = "the model to start with: a name from the list, or a folder"
 REUSE_HELP = (
     "answer a request that was painted before in the profile exact with that picture, at once"
@@ -160,6 +161,12 @@ def share_link(url: str) -> str:
 
 def no_share_link(reason: object) -> str:
     return f"The share link couldn't be opened: {reason}"
+
+
+WINDOW_NEEDS_PYWEBVIEW = (
+    "--window needs pywebview. Install it with: pip install pywebview (on Linux: pywebview[qt])"
+)
+WINDOW_NEEDS_PAGE = "--window shows the page, and serve has none. Leave one of them out."
 
 
 def port_in_use(port: int, program: str, other: int) -> str:

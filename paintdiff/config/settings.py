@@ -71,6 +71,7 @@ _ROOT_PATH = _make_flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
 _ALLOW_HOST = _make_flag("--allow-host", "NAME")
 _OPEN = _make_flag("--open")
 _MCP = _make_flag("--mcp")
+_WINDOW = _make_flag("--window")
 _PROFILE = _make_flag("--profile", "NAME")
 _REUSE = _make_flag("--reuse-pictures")
 _MODEL = _make_flag("--model", "NAME", also=("SD_MODEL",))
@@ -121,6 +122,7 @@ class Settings(BaseSettings):
     )
     open_browser: Annotated[bool, _OPEN] = _make_field(_OPEN, messages.OPEN_HELP, default=False)
     mcp: Annotated[bool, _MCP] = _make_field(_MCP, messages.MCP_HELP, default=False)
+    window: Annotated[bool, _WINDOW] = _make_field(_WINDOW, messages.WINDOW_HELP, default=False)
     model: Annotated[str, _MODEL] = _make_field(_MODEL, messages.MODEL_HELP, "mini", min_length=1)
     profile: Annotated[str, _PROFILE] = _make_field(
         _PROFILE,
