@@ -48,6 +48,7 @@ _TYPING_SCRIPTS = ("box", "weights", "check", "complete", "history")
 _GALLERY_SCRIPTS = (
     "gallery-tools",
     "gallery-filters",
+    "gallery-selection",
     "gallery-grid",
     "gallery-detail",
     "gallery-vary",

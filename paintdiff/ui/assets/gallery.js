@@ -4,9 +4,10 @@
 
 window.paintdiff.gallery = (() => {
   const RETRY_MS = 4000, MOST_CHANGED = 500;
-  const [LEAST_COMPARED, MOST_COMPARED] = [2, 4];
   const { ask, element, button } = window.paintdiff.galleryTools;
-  const { messages, GalleryFilters, GalleryGrid, GalleryDetail, GalleryVariations, GalleryCompare } = window.paintdiff;
+  const {
+    messages, GalleryFilters, GallerySelection, GalleryGrid, GalleryDetail, GalleryVariations, GalleryCompare,
+  } = window.paintdiff;
 
   class Gallery {
     #pictures = []; // all that were loaded, in order
@@ -14,8 +15,6 @@ window.paintdiff.gallery = (() => {
     #next = null; // the cursor of the next page
     #total = 0;
     #loading = null; // the AbortController of a page that is being loaded
-    #anchor = 0;
-    #selected = new Set(); // ids, also of pictures that aren't loaded
     #changing = Promise.resolve(); // the latest change; it resolves to whether it was made
     #retryAt = 0; // when the next page may be asked for again
     #seen = false;
@@ -29,8 +28,13 @@ window.paintdiff.gallery = (() => {
       this.filters = new GalleryFilters(this.#find(".gallery-bar"), {
         changed: () => this.#load(), binDays: (days) => this.#setBinDays(days),
       });
+      this.selection = new GallerySelection(this.#find(".gallery-selection"), {
+        idAt: (index) => this.#pictures[index]?.id, loaded: () => this.#pictures.map(({ id }) => id),
+        isComplete: () => !this.#next, query: () => this.filters.query("ids"),
+        changed: () => this.#showSelection(), say: (text) => this.say(text),
+      });
       this.grid = new GalleryGrid(this.#find(".gallery-scroll"), this.list, {
-        selected: this.#selected, near: () => this.#loadNext(),
+        selected: this.selection.ids, near: () => this.#loadNext(),
         icons: Object.fromEntries(["like", "dislike", "favourite"].map((name) => [
           name, this.#find(`.gallery-selection [data-do=${name}] svg`),
         ])),
@@ -93,14 +97,13 @@ window.paintdiff.gallery = (() => {
       this.#places.clear();
       this.#total = total;
       this.#outdated = false;
-      this.#anchor = 0;
-      this.#selected.clear();
+      this.selection.clear();
       this.grid.begin();
     }
 
     // Whoever has scrolled down or selected something keeps their place.
     #refresh() {
-      const busy = !this.grid.isAtTop || this.#selected.size || this.detail.isOpen;
+      const busy = !this.grid.isAtTop || this.selection.size || this.detail.isOpen;
       if (busy && this.#pictures.length) return;
       this.#load();
       this.#loadChoices();
@@ -131,48 +134,10 @@ window.paintdiff.gallery = (() => {
 
     // Selection
 
-    #select(index, wanted = true) {
-      const id = this.#pictures[index]?.id;
-      if (!id) return;
-      if (wanted) this.#selected.add(id);
-      else this.#selected.delete(id);
-    }
-
-    #toggle(index) {
-      this.#select(index, !this.#selected.has(this.#pictures[index]?.id));
-      this.#anchor = index;
-    }
-
-    #selectTo(index) {
-      const [from, to] = [Math.min(this.#anchor, index), Math.max(this.#anchor, index)];
-      for (let each = from; each <= to; each++) this.#select(each);
-    }
-
-    // All that match, also those that aren't loaded yet.
-    async #selectAll() {
-      if (!this.#next) {
-        for (const { id } of this.#pictures) this.#selected.add(id);
-      } else {
-        try {
-          const { ids, total } = await ask(this.filters.query("ids"));
-          for (const id of ids) this.#selected.add(id);
-          if (total > ids.length) this.say(messages.selectedOf(ids.length, total));
-        } catch (error) {
-          this.say(error.message);
-        }
-      }
-      this.#showSelection();
-    }
-
-    #unselect() {
-      this.#selected.clear();
-      this.#showSelection();
-    }
-
     // The ids that a change is for.
     get #chosen() {
       if (this.detail.isOpen) return this.detail.shown ? [this.detail.shown.id] : [];
-      if (this.#selected.size) return [...this.#selected];
+      if (this.selection.size) return [...this.selection.ids];
       return this.#pictures.slice(this.grid.active, this.grid.active + 1).map((each) => each.id);
     }
 
@@ -182,12 +147,13 @@ window.paintdiff.gallery = (() => {
       return ids.length > 0 && ids.every((id) => known(id) && fits(known(id)));
     }
 
+    #unselect() {
+      this.selection.clear();
+      this.#showSelection();
+    }
+
     #showSelection() {
-      const bar = this.#find(".gallery-selection");
-      const count = this.#selected.size;
-      bar.hidden = !count;
-      bar.querySelector(".gallery-selected").textContent = messages.selected(count);
-      bar.querySelector("[data-do=compare]").hidden = count < LEAST_COMPARED || count > MOST_COMPARED;
+      this.selection.show();
       this.grid.mark();
       this.#showStates();
     }
@@ -280,7 +246,7 @@ window.paintdiff.gallery = (() => {
       this.#pictures = this.#pictures.filter((each) => !gone.has(each.id));
       this.#places = new Map(this.#pictures.map(({ id }, index) => [id, index]));
       this.#total = Math.max(this.#pictures.length, this.#total - gone.size);
-      for (const id of gone) this.#selected.delete(id);
+      this.selection.drop(gone);
       this.grid.clear();
       this.#show(null);
       this.grid.show(this.#pictures, this.#total);
@@ -398,7 +364,7 @@ window.paintdiff.gallery = (() => {
         restore: () => this.#bin("restore"),
         zip: () => this.#zip(),
         compare: () => this.#compare(),
-        "select-all": () => this.#selectAll(),
+        "select-all": () => this.selection.addAll(),
         unselect: () => { this.#unselect(); this.list.focus(); },
         more: () => this.filters.showMore(),
         clear: () => this.filters.clear(),
@@ -440,8 +406,8 @@ window.paintdiff.gallery = (() => {
       if (!item) return;
       const index = this.#indexOf(item.dataset);
       this.list.focus({ preventScroll: true });
-      if (event.shiftKey) this.#selectTo(index);
-      else if (event.ctrlKey || event.metaKey || event.target.closest(".gallery-check")) this.#toggle(index);
+      if (event.shiftKey) this.selection.extend(index);
+      else if (event.ctrlKey || event.metaKey || event.target.closest(".gallery-check")) this.selection.toggle(index);
       else return this.#open(index);
       this.grid.active = index;
       this.#showSelection();
@@ -455,20 +421,20 @@ window.paintdiff.gallery = (() => {
         Home: -active, End: this.#pictures.length - 1 - active,
       };
       if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "a") {
-        this.#selectAll();
+        this.selection.addAll();
       } else if (event.ctrlKey || event.metaKey || event.altKey) {
         return;
       } else if (key in steps) {
         this.grid.moveTo(active + steps[key]);
-        if (event.shiftKey) this.#selectTo(this.grid.active);
-        else this.#anchor = this.grid.active;
+        if (event.shiftKey) this.selection.extend(this.grid.active);
+        else this.selection.anchor = this.grid.active;
         this.#showSelection();
       } else if (key === "Enter") {
         this.#open(active);
       } else if (key === " ") {
-        this.#toggle(active);
+        this.selection.toggle(active);
         this.#showSelection();
-      } else if (key === "Escape" && this.#selected.size) {
+      } else if (key === "Escape" && this.selection.size) {
         event.stopPropagation();
         this.#unselect();
       } else if (!this.#changeKey(event)) {
