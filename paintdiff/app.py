@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
+    from paintdiff.accounts.directory import Directory
     from paintdiff.api.context import ApiContext
     from paintdiff.api.mcp.server import McpApp
     from paintdiff.engine.engine import Engine
@@ -68,6 +69,7 @@ class App:
     downloads: Downloads
     pictures: PictureFolder
     gallery: Gallery
+    accounts: Directory
     parts: PageContext
     page: gr.Blocks | None
     hosts: Hosts
@@ -81,10 +83,12 @@ class App:
             PaintError: The settings name something that doesn't exist.
         """
         # Imported here so that --help and a wrong flag answer at once: gradio takes two seconds.
+        from paintdiff.accounts.directory import Directory  # noqa: PLC0415
         from paintdiff.config.preferences import Preferences  # noqa: PLC0415
         from paintdiff.config.presets import Presets  # noqa: PLC0415
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
+        from paintdiff.engine.visitor_limits import VisitorLimits  # noqa: PLC0415
         from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
@@ -118,6 +122,8 @@ class App:
         )
         pictures = PictureFolder(settings.output_dir)
         gallery = Gallery(settings.output_dir, settings.database_url)
+        accounts = Directory(gallery)
+        _check_shared(settings, accounts)
         recorder = Recorder(gallery, pictures)
         engine = Engine(
             manager,
@@ -128,6 +134,12 @@ class App:
             annotators=Annotators(settings.models_dir, manager),
             profiles=Profiles.default(settings.profile),
             library=PromptLibrary(settings.models_dir, settings.output_dir),
+            limits=VisitorLimits(
+                settings.visitor_jobs,
+                settings.visitor_steps,
+                settings.visitor_side_px,
+                settings.visitor_pictures,
+            ),
         )
         parts = PageContext(
             engine=engine,
@@ -149,7 +161,7 @@ class App:
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
         page = None if headless else _build_page(parts)
-        return cls(settings, engine, downloads, pictures, gallery, parts, page, hosts)
+        return cls(settings, engine, downloads, pictures, gallery, accounts, parts, page, hosts)
 
     def build_server(self) -> ASGIApp:
         """Return the API and the page, if there is one, and the guard around them."""
@@ -158,12 +170,14 @@ class App:
         from paintdiff.api.context import ApiContext  # noqa: PLC0415
         from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes  # noqa: PLC0415
         from paintdiff.server.access import Access  # noqa: PLC0415
+        from paintdiff.server.gate import Gate  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
+        from paintdiff.server.origins import Origins  # noqa: PLC0415
         from paintdiff.server.page_events import PageEvents  # noqa: PLC0415
-        from paintdiff.server.passwords import PasswordGate  # noqa: PLC0415
         from paintdiff.server.problems import ErrorShapes  # noqa: PLC0415
         from paintdiff.server.routes import RouteTable  # noqa: PLC0415
         from paintdiff.server.sessions import NoEvents, Sessions  # noqa: PLC0415
+        from paintdiff.server.url_fetcher import UrlFetcher  # noqa: PLC0415
 
         settings = self.settings
         api = ApiContext(
@@ -174,6 +188,7 @@ class App:
             lambda: self.parts.default_model,
             settings.root_path,
             self.parts.rescan,
+            UrlFetcher() if settings.allow_urls else None,
         )
         tools = _make_tools(api) if settings.mcp else None
         server = FastAPI(
@@ -194,22 +209,28 @@ class App:
 
             events, sessions = self._add_page(server, self.page)
             page_routes, public = PAGE_ROUTES, PUBLIC_PATHS
+        table = (*page_routes, *API_ROUTES, *(() if tools is None else tools.rules))
         shapes = ErrorShapes(ERROR_SHAPES, settings.root_path)
         access = Access(
             server,
             events,
             sessions,
             settings.root_path,
-            RouteTable((*page_routes, *API_ROUTES, *(() if tools is None else tools.rules))),
+            RouteTable(table),
             shapes,
         )
-        credentials = settings.credentials
-        gate = PasswordGate(credentials) if credentials else None
         framed_by = (
             ("'self'", "https://huggingface.co") if os.environ.get("SPACE_ID") else ("'self'",)
         )
         return Guard(
-            access, self.hosts, gate, frame_ancestors=framed_by, public=public, shapes=shapes
+            access,
+            self.hosts,
+            Gate(settings.credentials, self.accounts, open=settings.share_open),
+            frame_ancestors=framed_by,
+            public=public,
+            open_paths=frozenset(each.path for each in table if each.is_open),
+            origins=Origins(settings.allow_origin),
+            shapes=shapes,
         )
 
     def _add_page(self, server: FastAPI, page: gr.Blocks) -> tuple[PageEvents, Sessions]:
@@ -372,6 +393,19 @@ class App:
         code = draw_qr_code(public)
         if _can_be_shown(code):
             _say(code)
+
+
+def _check_shared(settings: Settings, accounts: Directory) -> None:
+    """Check that a public link has something that keeps strangers out, or is open on purpose.
+
+    Raises:
+        SettingsError: It has nothing.
+    """
+    if not settings.share or settings.credentials or settings.share_open:
+        return
+    found = accounts.read()
+    if found is None or not (found.users or found.keys):
+        raise SettingsError(messages.SHARED_WITHOUT_PASSWORD)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

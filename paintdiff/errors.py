@@ -9,6 +9,7 @@
     ├── PromptFileError         a file of wildcards or styles that can't be used
     ├── EngineError
     │   ├── QueueFullError      come back later
+    │   │   └── VisitorLimitError   one visitor has asked for as much as each may
     │   ├── EngineClosedError   the engine has been shut down
     │   ├── JobNotFoundError    no job of that id
     │   └── JobCancelledError   the job was cancelled (raised by `Job.result`, and inside tasks)
@@ -113,6 +114,17 @@ class EngineError(PaintError):
 
 class QueueFullError(EngineError):
     """As many jobs wait as may."""
+
+
+class VisitorLimitError(QueueFullError):
+    """A visitor has as many jobs as each may have, or painted as much as each may for now.
+
+    `retry_after_seconds` is when there is room again, None if nobody knows.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class EngineClosedError(EngineError):

@@ -21,8 +21,13 @@ from typing import Any, cast
 
 import pytest
 
+from paintdiff.accounts.directory import Directory
+from paintdiff.accounts.scopes import VISITOR_SCOPES
+from paintdiff.accounts.store import AccountStore
+from paintdiff.app import _check_shared  # pyright: ignore[reportPrivateUsage]
 from paintdiff.config.preferences import Preferences
 from paintdiff.config.settings import Settings
+from paintdiff.errors import SettingsError
 from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.query import PictureQuery
@@ -139,6 +144,18 @@ def test_the_controlnet_that_is_named_is_the_default(tmp_path: Path) -> None:
     done = python(COMPOSED, str(models), str(folder), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["mine"] * 3 + [str(models / "annotators"), "False"]
+
+
+def test_a_public_link_needs_something_that_keeps_strangers_out(tmp_path: Path) -> None:
+    accounts = Directory(Gallery(tmp_path))
+    for flags in (["--auth", "a:b"], ["--share-open"]):
+        _check_shared(Settings.read(["--share", *flags]), accounts)
+    with pytest.raises(SettingsError, match="users create"):
+        _check_shared(Settings.read(["--share"]), accounts)
+    gallery = Gallery(tmp_path)
+    AccountStore(gallery.database).create_user("ada", "a password", VISITOR_SCOPES)
+    gallery.close()
+    _check_shared(Settings.read(["--share"]), Directory(Gallery(tmp_path)))
 
 
 RECORDED = """
@@ -318,7 +335,7 @@ def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:
     gallery, preferences = Gallery(tmp_path), Preferences(None)
     nothing: Any = None
     parts: Any = SimpleNamespace(preferences=preferences)
-    app = App(nothing, nothing, nothing, nothing, gallery, parts, nothing, nothing)
+    app = App(nothing, nothing, nothing, nothing, gallery, nothing, parts, nothing, nothing)
     old, recent, kept = (gallery.store.add(record()) for _ in range(3))
     gallery.store.delete([old.id, recent.id])
     with gallery.database.write() as session:

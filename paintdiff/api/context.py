@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.models.hub.downloads import Downloads
+    from paintdiff.server.url_fetcher import UrlFetcher
 
 MAX_KEPT_PREVIEW_BYTES = 16 * 2**20
 MAX_KEPT_TEXT_BYTES = 16 * 2**20
@@ -33,7 +34,7 @@ class ApiContext:
     Unless they `may_manage`, clients can't download models. `choose_default` returns the name of
     the model for requests that name none. `root_path` is the path that a reverse proxy puts in
     front, "" if none. `rescan` looks for new files in the models folders (None: they are never
-    scanned).
+    scanned). `fetcher` fetches pictures that a request names by URL; None refuses that.
     """
 
     engine: Engine
@@ -43,6 +44,7 @@ class ApiContext:
     choose_default: Callable[[], str] = _choose_mini
     root_path: str = ""
     rescan: Callable[[], object] | None = None
+    fetcher: UrlFetcher | None = None
     previews: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_PREVIEW_BYTES))
     texts: Encodings = field(default_factory=lambda: Encodings(MAX_KEPT_TEXT_BYTES))
 

@@ -9,7 +9,9 @@ from collections.abc import Iterable
 API_DESCRIPTION = "Paint pictures over HTTP. Errors are problem details (RFC 9457)."
 KEY_DESCRIPTION = "The same key again returns the same job, so that a request can be repeated."
 PROBLEM_DESCRIPTION = "A problem. `field` is the field that it is about, if it is about one."
-IMAGE_DESCRIPTION = "A PNG, JPEG or WebP file as base64, or as a data: URL."
+IMAGE_DESCRIPTION = (
+    "A PNG, JPEG or WebP file as base64, as a data: URL, or with --allow-urls as an http(s) URL."
+)
 
 OPENAI_ERROR_DESCRIPTION = "An error. `param` is the field that it is about, if it is about one."
 EDITED_IMAGE = "The picture to change: a PNG, JPEG or WebP file."

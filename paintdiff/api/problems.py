@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from paintdiff.api import messages
+from paintdiff.api.picture_urls import BodyError
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
     DiskSpaceError,
@@ -28,6 +29,7 @@ from paintdiff.errors import (
     QueueFullError,
     RequestError,
     StorageError,
+    VisitorLimitError,
 )
 from paintdiff.jobs.requests import REQUEST_KINDS
 from paintdiff.server.problems import Refusal, shape_as_problem
@@ -88,10 +90,13 @@ def make_refusal(error: Exception, context: ApiContext) -> Refusal:
     match error:
         case RequestValidationError():
             return _describe_invalid(error.errors()[0])
+        case BodyError():
+            return Refusal(error.status_code, error.detail, more={"field": error.field})
         case HTTPException():
             return Refusal(error.status_code, error.detail, error.headers or {})
         case QueueFullError():
-            wait = _estimate_wait(context)
+            known = error.retry_after_seconds if isinstance(error, VisitorLimitError) else None
+            wait = known or _estimate_wait(context)
             headers = {"Retry-After": str(wait)}
             return Refusal(429, str(error), headers, {"expected_wait_seconds": wait})
         case PaintError():

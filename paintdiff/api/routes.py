@@ -22,7 +22,7 @@ from paintdiff.api.server_info import server_routes
 from paintdiff.api.training import training_routes
 from paintdiff.api.variations import variation_routes
 from paintdiff.server.problems import ErrorShape
-from paintdiff.server.routes import Body, Route
+from paintdiff.server.routes import BOTH, ENTERED, GALLERY, MANAGE, PAINT, Body, Route
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
@@ -31,37 +31,38 @@ _READ = ("GET", "HEAD")
 _FILTERS = ("q", "model", "kind", "tag", "feedback", "favourite", "since", "until")
 
 API_ROUTES: tuple[Route, ...] = (
-    Route(("POST",), "/generate", body=Body.LARGE_JSON),
-    Route(("POST",), "/upscale", body=Body.LARGE_JSON),
-    Route(("POST",), "/encode_text", body=Body.LARGE_JSON),
-    Route(("POST",), "/prompt-variations", body=Body.LARGE_JSON),
-    Route(("GET",), "/health"),
-    Route(("GET",), "/info"),
-    Route(("POST",), "/api/generate", body=Body.LARGE_JSON),
-    Route(("POST",), "/api/jobs", body=Body.LARGE_JSON),
-    Route(("GET", "DELETE"), "/api/jobs/{job_id}"),
-    Route(("GET",), "/api/jobs/{job_id}/events"),
-    Route(("GET",), "/api/jobs/{job_id}/pictures/{index}"),
-    Route(("GET",), "/api/images", (*_FILTERS, "limit", "cursor")),
-    Route(("GET", "DELETE"), "/api/images/{image_id}"),
-    Route(("GET",), "/api/images/{image_id}/file"),
-    Route(("GET",), "/api/images/{image_id}/thumbnail"),
-    Route(("POST",), "/api/feedback", body=Body.JSON),
-    Route(("POST",), "/api/variations", body=Body.JSON),
-    Route(("POST",), "/api/retrain", body=Body.JSON),
-    Route(("GET",), "/api/retrain/status"),
-    Route(("GET",), "/api/models"),
-    Route(("POST",), "/api/models/download", body=Body.JSON),
-    Route(("GET",), "/api/models/downloads"),
-    Route(("GET", "DELETE"), "/api/models/downloads/{download_id}"),
-    Route(("POST",), "/v1/images/generations", body=Body.LARGE_JSON),
-    Route(("POST",), "/v1/images/edits", body=Body.FORM),
-    Route(("GET",), "/v1/images/files/{job_id}/{name}", FILE_QUERY),
-    Route(("GET",), "/v1/models"),
-    Route(("GET",), "/v1/models/{model_id:path}"),
-    Route(("GET",), "/api/openapi.json"),
-    Route(("GET",), "/docs"),
-    Route(("GET",), "/docs/{name}"),
+    Route(("POST",), "/generate", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("POST",), "/upscale", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("POST",), "/encode_text", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("POST",), "/prompt-variations", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("GET",), "/health", needs=ENTERED, is_open=True),
+    Route(("GET",), "/info", needs=ENTERED),
+    Route(("POST",), "/api/generate", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("POST",), "/api/jobs", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("GET", "DELETE"), "/api/jobs/{job_id}", needs=PAINT),
+    Route(("GET",), "/api/jobs/{job_id}/events", needs=PAINT),
+    Route(("GET",), "/api/jobs/{job_id}/pictures/{index}", needs=PAINT),
+    Route(("GET",), "/api/images", (*_FILTERS, "limit", "cursor"), needs=GALLERY),
+    Route(("GET", "DELETE"), "/api/images/{image_id}", needs=GALLERY),
+    Route(("GET",), "/api/images/{image_id}/file", needs=GALLERY),
+    Route(("GET",), "/api/images/{image_id}/thumbnail", needs=GALLERY),
+    Route(("POST",), "/api/feedback", body=Body.JSON, needs=GALLERY),
+    Route(("POST",), "/api/variations", body=Body.JSON, needs=BOTH),
+    Route(("POST",), "/api/retrain", body=Body.JSON, needs=MANAGE),
+    Route(("GET",), "/api/retrain/status", needs=ENTERED),
+    Route(("GET",), "/api/models", needs=ENTERED),
+    Route(("POST",), "/api/models/download", body=Body.JSON, needs=MANAGE),
+    Route(("GET",), "/api/models/downloads", needs=ENTERED),
+    Route(("GET",), "/api/models/downloads/{download_id}", needs=ENTERED),
+    Route(("DELETE",), "/api/models/downloads/{download_id}", needs=MANAGE),
+    Route(("POST",), "/v1/images/generations", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("POST",), "/v1/images/edits", body=Body.FORM, needs=PAINT),
+    Route(("GET",), "/v1/images/files/{job_id}/{name}", FILE_QUERY, needs=PAINT),
+    Route(("GET",), "/v1/models", needs=ENTERED),
+    Route(("GET",), "/v1/models/{model_id:path}", needs=ENTERED),
+    Route(("GET",), "/api/openapi.json", needs=ENTERED),
+    Route(("GET",), "/docs", needs=ENTERED),
+    Route(("GET",), "/docs/{name}", needs=ENTERED),
     *A1111_ROUTES,
 )
 

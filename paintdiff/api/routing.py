@@ -14,11 +14,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paintdiff.api import messages
+from paintdiff.api.picture_urls import fetch_pictures
 from paintdiff.api.problems import Problem, describe_error
 from paintdiff.server.problems import MEDIA_TYPE
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope
+
     from paintdiff.api.context import ApiContext
+    from paintdiff.server.url_fetcher import UrlFetcher
 
 MAX_VALUES = 20_000
 """Most values in a body. Pictures are one each, however large."""
@@ -33,15 +37,22 @@ _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class LimitedRequest(Request):
-    """A request whose JSON is parsed in a thread, and only if it isn't made of too many values."""
+    """A request whose JSON is parsed in a thread, and only if it isn't made of too many values.
+
+    URLs in place of pictures are fetched by the `fetcher`; without one they are refused.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, fetcher: UrlFetcher | None = None) -> None:
+        super().__init__(scope, receive)
+        self._fetcher = fetcher
 
     async def json(self) -> Any:
         """Return the parsed body.
 
         Raises:
-            HTTPException: It can't be parsed, or has too many values.
+            HTTPException: It can't be parsed, has too many values, or a URL that can't be fetched.
         """
-        return await run_in_threadpool(_parse_json, await self.body())
+        return await run_in_threadpool(_parse_json, await self.body(), self._fetcher)
 
 
 _Describe = Callable[[Exception, "ApiContext"], Response]
@@ -67,7 +78,8 @@ def make_router(
 
             async def answer(request: Request) -> Response:
                 try:
-                    return await handle(LimitedRequest(request.scope, request.receive))
+                    limited = LimitedRequest(request.scope, request.receive, context.fetcher)
+                    return await handle(limited)
                 except Exception as error:
                     return describe(error, context)
 
@@ -81,11 +93,13 @@ def make_router(
     return APIRouter(route_class=DescribedRoute, tags=[tag], responses=responses)
 
 
-def _parse_json(body: bytes) -> object:
+def _parse_json(body: bytes, fetcher: UrlFetcher | None) -> object:
     # Base64, which most of a large body is, contains none of these.
     if sum(body.count(each) for each in b"[{,:") > MAX_VALUES:
         raise HTTPException(413, messages.too_many_values(MAX_VALUES))
     try:
-        return from_json(body, allow_inf_nan=False, cache_strings="keys")
+        parsed = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise HTTPException(400, messages.UNREADABLE_JSON) from error
+    fetch_pictures(parsed, fetcher)
+    return parsed

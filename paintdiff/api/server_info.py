@@ -18,6 +18,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.samplers import SAMPLERS
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.server.identities import current_identity
 from paintdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ class HealthAnswer(BaseModel):
 
     alive: bool
     ready: bool
-    device: str
-    model: str
-    model_state: str
-    queue: int
-    expected_wait_seconds: float
-    memory_used_bytes: int
-    memory_total_bytes: int
+    device: str | None = None
+    model: str | None = None
+    model_state: str | None = None
+    queue: int | None = None
+    expected_wait_seconds: float | None = None
+    memory_used_bytes: int | None = None
+    memory_total_bytes: int | None = None
 
 
 class ModelAnswer(BaseModel):
@@ -72,12 +73,15 @@ def server_routes(context: ApiContext) -> APIRouter:
 
     @router.get("/health")
     def health() -> HealthAnswer:
-        """Return the server's state."""
+        """Return the server's state. Whoever must sign in first learns only whether it is ready."""
         now = engine.status()
+        ready = now.model_state != "failed"
+        if not current_identity.get().scopes:
+            return HealthAnswer(alive=True, ready=ready)
         jobs = now.queue_length + (now.running_job_id is not None)
         return HealthAnswer(
             alive=True,
-            ready=now.model_state != "failed",
+            ready=ready,
             device=now.device,
             model=now.model,
             model_state=now.model_state,

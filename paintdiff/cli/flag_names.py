@@ -13,6 +13,7 @@ _FLAG_OF_FIELD = {
     "width": "--size",
     "height": "--size",
     "time_budget_seconds": "--time-budget",
+    "scopes": "--scope",
     "mask_blur_px": "--mask-blur",
     "padding_px": "--padding",
     "loopback_strength_factor": "--loopback-factor",
@@ -40,7 +41,7 @@ def find_flag(field: str, command: str) -> str:
     ("controls.0.image"), the hires fix and upscaling have flags of their own.
     """
     first, *inner = field.split(".")
-    if first in ("pictures", "folder", "id"):
+    if first in ("pictures", "folder", "id", "name", "password"):
         return first
     if first == "upscaling" and inner:
         scale = "--scale" if command == "upscale" else "--upscale"

@@ -9,6 +9,7 @@ import argparse
 from typing import Any, NoReturn, get_args
 
 from paintdiff.cli import messages
+from paintdiff.cli.accounts import add_account_commands
 from paintdiff.cli.adapters import add_adapter_flags
 from paintdiff.cli.flag_values import (
     parse_bytes,
@@ -71,6 +72,7 @@ def build_parser(*, starts_app: bool = False) -> argparse.ArgumentParser:
         help_texts = (messages.APP_HELP, messages.SERVE_HELP)
         for name, help_text in zip(APP_COMMANDS, help_texts, strict=True):
             commands.add_parser(name, help=help_text)
+    add_account_commands(commands)
     return parser
 
 

@@ -2,8 +2,8 @@
 
 `python -m paintdiff grid` paints a grid of pictures, `python -m paintdiff upscale boat.png`
 enlarges pictures, `python -m paintdiff gallery list` shows the gallery's, and `python -m paintdiff
-verify boat.png` paints one again and compares. Each command has a module of its own, but `app` and
-`serve` start the app.
+verify boat.png` paints one again and compares. `keys` and `users` say who may use a server. Each
+command has a module of its own, but `app` and `serve` start the app.
 
 Exit codes: 0 done, 1 failed while running, 2 an unusable value (one line on stderr says which), 130
 interrupted. Like the app, this is a composition root: it wires its own engine.
@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from paintdiff.cli import messages
+from paintdiff.cli.accounts import keys, users
 from paintdiff.cli.flag_names import find_flag
 from paintdiff.cli.flags import BAD_VALUE, build_parser
 from paintdiff.cli.gallery import gallery
@@ -31,7 +32,15 @@ from paintdiff.errors import (
 )
 
 FAILED, INTERRUPTED = 1, 130
-_COMMANDS = {"paint": paint, "grid": grid, "upscale": upscale, "gallery": gallery, "verify": verify}
+_COMMANDS = {
+    "paint": paint,
+    "grid": grid,
+    "upscale": upscale,
+    "gallery": gallery,
+    "verify": verify,
+    "keys": keys,
+    "users": users,
+}
 
 
 def main(

@@ -455,3 +455,62 @@ def mismatches(count: int) -> str:
 def repaired(recorded: int, left: int) -> str:
     pictures = "1 picture" if recorded == 1 else f"{recorded} pictures"
     return f"Recorded {pictures} that had no record. Mismatches left: {left}."
+
+
+# API keys and users.
+
+KEYS_HELP = "API keys: create, list or revoke them"
+CREATE_KEY_HELP = "create a key and print it; it can't be shown again"
+KEY_NAME_HELP = "a name to know it by, like my-laptop"
+SCOPE_HELP = "what it may do: paint, gallery or manage; repeatable (default: paint and gallery)"
+KEY_USER_HELP = "whose pictures it makes and sees (default: its own)"
+DAYS_HELP = "how many days it is valid (default: until it is revoked)"
+LIST_KEYS_HELP = "list all keys, without their secrets"
+REVOKE_KEY_HELP = "revoke a key: a running server refuses it within seconds"
+KEY_TO_REVOKE_HELP = "the key's name, or its id from the list"
+USERS_HELP = "users with passwords: create, list, remove, change"
+CREATE_USER_HELP = "create a user, who gets a gallery of their own"
+USER_NAME_HELP = "the user's name"
+MANAGE_HELP = "they see all pictures, and may download and delete models"
+PASSWORD_FILE_HELP = "read the password from a file (default: ask for it, or read it from stdin)"
+LIST_USERS_HELP = "list all users"
+REMOVE_USER_HELP = "remove a user and revoke their keys; their pictures stay"
+SET_PASSWORD_HELP = "give a user another password, and sign them out everywhere"
+TYPE_PASSWORD = "Password: "
+TYPE_PASSWORD_AGAIN = "Again: "
+PASSWORDS_DIFFER = "The two passwords differ. Try again."
+NOT_UTF8 = "it isn't UTF-8 text"
+
+
+def unreadable_password(file: Path, reason: str | None) -> str:
+    return f"{file} can't be read: {reason}."
+
+
+def key_created(name: str, scopes: str) -> str:
+    return f"The key {name!r} may: {scopes}. Keep it now, it isn't shown again:"
+
+
+FIRST_KEY = (
+    "From now on the server lets in visitors from other machines only with a key. On this machine "
+    "the page stays open: to close it, create a user."
+)
+
+
+def key_revoked(name: str) -> str:
+    return f"The key {name!r} is revoked."
+
+
+def user_created(name: str) -> str:
+    return f"The user {name!r} can sign in now."
+
+
+FIRST_USER = "From now on everybody has to sign in, on this machine, too."
+
+
+def user_removed(name: str, keys: int) -> str:
+    revoked = "" if not keys else f" Keys revoked: {keys}."
+    return f"The user {name!r} is removed; their pictures stay.{revoked}"
+
+
+def password_set(name: str) -> str:
+    return f"The password of {name!r} is changed. They have to sign in again everywhere."

@@ -31,6 +31,13 @@ ALLOW_HOST_HELP = "another host name of this server, such as a reverse proxy's; 
 OPEN_HELP = "open the page in the browser once it is ready; without a page, the API's documentation"
 MCP_HELP = "also serve tools for language models (MCP) at /mcp"
 WINDOW_HELP = "show the page in a window of its own, which ends the app; needs pywebview"
+ALLOW_ORIGIN_HELP = (
+    "another site whose pages may use the API, like https://example.org; repeatable.\n"
+    "* lets in any page that sends a key of its own"
+)
+ALLOW_URLS_HELP = (
+    "fetch pictures that a request to the API names by URL, but never from a private network"
+)
 MODEL_HELP = "the model to start with: a name from the list, or a folder"
 REUSE_HELP = (
     "answer a request that was painted before in the profile exact with that picture, at once"
@@ -58,6 +65,10 @@ ENGINE_HELP = (
 )
 MEMORY_BUDGET_HELP = "the most memory that painting may use, like 4GiB; what is free by default"
 QUEUE_SIZE_HELP = "how many jobs may wait"
+VISITOR_JOBS_HELP = "how many jobs of one visitor may wait or run; not for who may manage the app"
+VISITOR_STEPS_HELP = "how many steps a visitor's picture may have"
+VISITOR_SIDE_HELP = "how many pixels a side of a visitor's picture may have, before upscaling"
+VISITOR_PICTURES_HELP = "how many pictures a visitor may paint in a minute"
 LOG_LEVEL_HELP = "how much to log: debug, info, warning or error"
 
 
@@ -66,10 +77,16 @@ LOG_LEVEL_HELP = "how much to log: debug, info, warning or error"
 CREDENTIALS_FORMAT = "write it as user:password"
 ROOT_PATH_FORMAT = "write it as /path, with letters, digits and -._~ only"
 SIZE_FORMAT = "write a size like 4GiB or 512MiB"
+
+
+def origin_format(origin: str) -> str:
+    return f"write an origin like https://example.org or http://localhost:3000, not {origin!r:.80}"
+
+
 TWO_PASSWORDS = "Use --auth or --auth-file, not both."
 SHARED_WITHOUT_PASSWORD = (
-    "--share puts this app on the internet: add --auth user:password, or --share-open to let in "
-    "anyone who has the link."
+    "--share puts this app on the internet: add --auth user:password, make users first ('python -m "
+    "paintdiff users create'), or add --share-open to let in anyone who has the link."
 )
 
 

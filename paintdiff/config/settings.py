@@ -34,6 +34,8 @@ _CREDENTIALS = re.compile(r"[^:\n]+:.+")
 _MAX_CREDENTIALS = 4096
 _SECRETS = ("auth", "database_url")
 _ROOT_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+_ORIGINS = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")
+"""As browsers send them: in lower case, without a path."""
 _UNIT_BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -69,6 +71,8 @@ _AUTH = _make_flag("--auth", "USER:PASSWORD")
 _AUTH_FILE = _make_flag("--auth-file", "FILE")
 _ROOT_PATH = _make_flag("--root-path", "PATH", also=("GRADIO_ROOT_PATH",))
 _ALLOW_HOST = _make_flag("--allow-host", "NAME")
+_ALLOW_ORIGIN = _make_flag("--allow-origin", "ORIGIN")
+_ALLOW_URLS = _make_flag("--allow-urls")
 _OPEN = _make_flag("--open")
 _MCP = _make_flag("--mcp")
 _WINDOW = _make_flag("--window")
@@ -86,6 +90,10 @@ _DEVICE = _make_flag("--device", "NAME")
 _ENGINE = _make_flag("--engine", "NAME")
 _MEMORY_BUDGET = _make_flag("--memory-budget", "SIZE")
 _QUEUE_SIZE = _make_flag("--queue-size", "NUMBER")
+_VISITOR_JOBS = _make_flag("--visitor-jobs", "NUMBER")
+_VISITOR_STEPS = _make_flag("--visitor-steps", "NUMBER")
+_VISITOR_SIDE = _make_flag("--visitor-side", "PIXELS")
+_VISITOR_PICTURES = _make_flag("--visitor-pictures", "NUMBER")
 _LOG_LEVEL = _make_flag("--log-level", "LEVEL")
 
 
@@ -119,6 +127,14 @@ class Settings(BaseSettings):
         _ALLOW_HOST,
         messages.ALLOW_HOST_HELP,
         (),
+    )
+    allow_origin: Annotated[tuple[str, ...], NoDecode, _ALLOW_ORIGIN] = _make_field(
+        _ALLOW_ORIGIN,
+        messages.ALLOW_ORIGIN_HELP,
+        (),
+    )
+    allow_urls: Annotated[bool, _ALLOW_URLS] = _make_field(
+        _ALLOW_URLS, messages.ALLOW_URLS_HELP, default=False
     )
     open_browser: Annotated[bool, _OPEN] = _make_field(_OPEN, messages.OPEN_HELP, default=False)
     mcp: Annotated[bool, _MCP] = _make_field(_MCP, messages.MCP_HELP, default=False)
@@ -187,14 +203,34 @@ class Settings(BaseSettings):
     queue_size: Annotated[int, _QUEUE_SIZE] = _make_field(
         _QUEUE_SIZE, messages.QUEUE_SIZE_HELP, 64, ge=1, le=10_000
     )
+    visitor_jobs: Annotated[int, _VISITOR_JOBS] = _make_field(
+        _VISITOR_JOBS, messages.VISITOR_JOBS_HELP, 8, ge=1, le=10_000
+    )
+    visitor_steps: Annotated[int, _VISITOR_STEPS] = _make_field(
+        _VISITOR_STEPS, messages.VISITOR_STEPS_HELP, 150, ge=1, le=1000
+    )
+    visitor_side_px: Annotated[int, _VISITOR_SIDE] = _make_field(
+        _VISITOR_SIDE, messages.VISITOR_SIDE_HELP, 2048, ge=64, le=16_384
+    )
+    visitor_pictures: Annotated[int, _VISITOR_PICTURES] = _make_field(
+        _VISITOR_PICTURES, messages.VISITOR_PICTURES_HELP, 60, ge=1, le=100_000
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], _LOG_LEVEL] = _make_field(
         _LOG_LEVEL, messages.LOG_LEVEL_HELP, "warning"
     )
 
-    @field_validator("allow_host", mode="before")
+    @field_validator("allow_host", "allow_origin", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            if origin != "*" and not _ORIGINS.fullmatch(origin):
+                raise ValueError(messages.origin_format(origin))
+        return value
 
     @field_validator("models_dir", "watch_dir", mode="before")
     @classmethod
@@ -232,12 +268,6 @@ class Settings(BaseSettings):
         if self.auth is not None:
             raise SettingsError(messages.TWO_PASSWORDS)
         _read_credentials(self.auth_file)
-        return self
-
-    @model_validator(mode="after")
-    def _shared_with_a_password(self) -> Settings:
-        if self.share and not self.credentials and not self.share_open:
-            raise SettingsError(messages.SHARED_WITHOUT_PASSWORD)
         return self
 
     @property

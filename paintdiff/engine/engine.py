@@ -28,6 +28,7 @@ from paintdiff.engine.picture_output import (
 )
 from paintdiff.engine.prompt_enhancer import RULES, propose_prompts
 from paintdiff.engine.speed import SpeedRecord, TimeForecast
+from paintdiff.engine.visitor_limits import VisitorAllowance, VisitorLimits, count_all
 from paintdiff.engine.worker import Run, RunTools, make_failed_event
 from paintdiff.error_reports import report_error
 from paintdiff.errors import (
@@ -114,7 +115,8 @@ class Engine:
     `queue_size` is how many jobs may wait,
     `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
     are the speed profiles (None: those that ship, "exact" by default), `library` has the wildcards
-    and styles (None: those that ship). Constructing it loads nothing.
+    and styles (None: those that ship), `limits` are each visitor's (None: there are none).
+    Constructing it loads nothing.
     """
 
     def __init__(  # noqa: PLR0913 (all that a run needs)
@@ -128,6 +130,7 @@ class Engine:
         annotators: Annotators | None = None,
         profiles: Profiles | None = None,
         library: PromptLibrary | None = None,
+        limits: VisitorLimits | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._output = PictureOutput(store, recorder, earlier)
@@ -137,6 +140,7 @@ class Engine:
         self.library = library if library is not None else PromptLibrary()
         self.speed = SpeedRecord(find_user_cache_folder(), lambda: self.manager.status().device)
         self._queue_size = queue_size
+        self._allowance = None if limits is None else VisitorAllowance(limits)
         self._changed = threading.Condition()
         self._waiting: deque[Job] = deque()
         self._jobs: OrderedDict[str, Job] = OrderedDict()
@@ -176,7 +180,8 @@ class Engine:
         """Resolve a request and queue it.
 
         `visitor` is who asks, where several people use the engine: each may have at most
-        WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it.
+        WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it. The
+        engine's limits hold for each `visitor`, or `owner` if that is "", unless it `sees_all`.
         `owner`, `sees_all` and `varied` are the job's. With `saves` off the pictures are neither
         saved nor added to the gallery: they are only in the result. `on_step` is called by the
         worker with every step, whose previews are then at full quality.
@@ -187,6 +192,9 @@ class Engine:
         QueueFullError, EngineClosedError.
         """
         resolved = self._resolve(request)
+        limited = "" if sees_all else visitor or owner
+        if self._allowance is not None and limited:
+            self._allowance.check_request(resolved)
         job = Job(
             resolved.request,
             resolved.warnings,
@@ -203,6 +211,9 @@ class Engine:
                 raise EngineClosedError(messages.ENGINE_CLOSED)
             self._drop_cancelled()
             self._check_room(visitor)
+            if self._allowance is not None and limited:
+                theirs = sum(_find_limited(each) == limited for each in self._unfinished())
+                self._allowance.take(limited, count_all(resolved), theirs)
             job.emit(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
             if (self._running is None or self._running.done) and not self._waiting:
@@ -346,6 +357,10 @@ class Engine:
             request, self.manager.catalog, self.profiles, self.library, self.speed.find_seconds
         )
 
+    def _unfinished(self) -> list[Job]:
+        running = [] if self._running is None or self._running.done else [self._running]
+        return [*self._waiting, *running]
+
     def _check_room(self, visitor: str) -> None:
         free = self._queue_size - len(self._waiting)
         if free <= 0:
@@ -435,3 +450,8 @@ class Engine:
             owner, inputs = self._next_inputs or (None, None)
             self._next_inputs = None
         return inputs if inputs is not None and owner is job else DecodedInputs()
+
+
+def _find_limited(job: Job) -> str:
+    """Return whose limits hold for a job, "" if nobody's."""
+    return "" if job.sees_all else job.visitor or job.owner

@@ -16,6 +16,26 @@ def too_many_of_yours(waiting: int) -> str:
     )
 
 
+def too_many_jobs(jobs: int, most: int) -> str:
+    return f"{jobs} of your jobs are waiting or running; {most} is the limit. Try again later."
+
+
+def too_fast(most: int, seconds: int) -> str:
+    return f"You can paint {most} pictures a minute here. Try again in {seconds} seconds."
+
+
+def too_many_pictures(count: int, most: int) -> str:
+    return f"A job can have {most} pictures here, not {count}."
+
+
+def too_many_steps(steps: int, most: int) -> str:
+    return f"A picture can have {most} steps here, not {steps}."
+
+
+def too_large_for_visitors(size: object, most: int) -> str:
+    return f"A picture's sides can have {most} pixels here, so {size} is too large."
+
+
 ENGINE_CLOSED = "The engine has been shut down. Start a new one."
 UNKNOWN_JOB = "This job is unknown. It may have ended too long ago."
 

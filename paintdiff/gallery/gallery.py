@@ -9,7 +9,7 @@ from pathlib import Path
 
 from paintdiff.errors import PictureNotFoundError
 from paintdiff.gallery import messages
-from paintdiff.gallery.database import Database, check_url
+from paintdiff.gallery.database import FILE_NAME, Database, check_url
 from paintdiff.gallery.input_files import InputFiles
 from paintdiff.gallery.record import Record
 from paintdiff.gallery.store import GalleryStore
@@ -42,6 +42,11 @@ class Gallery:
         self._url = url
         self._opening = threading.Lock()
         self._database: Database | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Return whether there is a database. That of a server is there from the start."""
+        return self._url is not None or (self.folder / FILE_NAME).is_file()
 
     @property
     def database(self) -> Database:

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from paintdiff.accounts.scopes import format_scopes
 from paintdiff.server import messages
 from paintdiff.server.identities import HEADER, Identity, current_identity
 from paintdiff.server.page_events import (
@@ -22,7 +23,7 @@ from paintdiff.server.page_events import (
     current_answer,
     parse_session,
 )
-from paintdiff.server.problems import ErrorShapes, Refusal
+from paintdiff.server.problems import ErrorShapes, Refusal, strip_root_path
 from paintdiff.server.routes import Body, Route, RouteTable, filter_query
 from paintdiff.server.sessions import Sessions
 from paintdiff.server.visitors import current_visitor, identify_visitor, read_client_address
@@ -59,6 +60,10 @@ class Access:
         route = self.table.find(scope["method"], scope["path"])
         if route is None:
             await self._refuse(self._describe_missing(scope), scope, receive, send)
+            return
+        refusal = _find_missing_scope(route)
+        if refusal is not None:
+            await self._refuse(refusal, scope, receive, send)
             return
         try:
             query = filter_query(route, scope["query_string"])
@@ -122,12 +127,21 @@ class Access:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def _find_missing_scope(route: Route) -> Refusal | None:
+    """Return why the current identity may not use a route, None if it may."""
+    if route.needs is None:
+        return Refusal(403, messages.NO_RULE)
+    missing = format_scopes(route.needs - current_identity.get().scopes)
+    return (
+        Refusal(403, messages.scope_missing(missing), more={"scope": missing}) if missing else None
+    )
+
+
 def _strip_root_path(root_path: str, scope: Scope) -> Scope:
     """Return the scope with the path below the root path, if the proxy didn't strip that."""
-    path = scope["path"]
-    if not root_path or not path.startswith(f"{root_path}/"):
+    below = strip_root_path(root_path, scope["path"])
+    if below == scope["path"]:
         return scope
-    below = path[len(root_path) :]
     return {**scope, "path": below, "raw_path": below.encode()}
 
 

@@ -1,8 +1,8 @@
-"""Identities: who owns the pictures that a request makes, and which ones it may see.
+"""Identities: who owns the pictures that a request makes, which ones it may see, what it may do.
 
-On this machine a person sees everything. Elsewhere somebody who is signed in sees what their user
-name owns, and anybody else what their browser made, which it proves by a cookie. Limits count
-network addresses instead: see `visitors`.
+On this machine a person sees everything. Elsewhere somebody who is signed in, or has a key, sees
+what their user or key owns, and everything with the scope `manage`. Anybody else sees what their
+browser made, which it proves by a cookie. Limits count network addresses instead: see `visitors`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from paintdiff.accounts.scopes import ALL_SCOPES, Scope
+
 COOKIE = "paintdiff_browser"
 HEADER = "x-paintdiff-identity"
 """The header in which the guard passes an identity on. It drops the one that a client sends."""
@@ -28,13 +30,15 @@ _OWNER_DIGITS = 32
 
 @dataclass(frozen=True)
 class Identity:
-    """`owner` is recorded with each picture: a user name, a browser's name, "" on this machine.
+    """`owner` is recorded with each picture: a user's, key's or browser's name, "" on this machine.
 
-    Without `sees_all`, only the owner's pictures can be seen and changed.
+    Without `sees_all`, only the owner's pictures can be seen and changed. `scopes` are what may be
+    done at all.
     """
 
     owner: str = ""
     sees_all: bool = True
+    scopes: frozenset[Scope] = ALL_SCOPES
 
     @property
     def scope(self) -> str | None:
@@ -43,21 +47,29 @@ class Identity:
 
     def format(self) -> str:
         """Format it for `HEADER`."""
-        return f"{'all' if self.sees_all else 'own'} {quote(self.owner)}"
+        scopes = "+".join(sorted(self.scopes))
+        return f"{'all' if self.sees_all else 'own'} {scopes} {quote(self.owner)}"
 
     @classmethod
     def parse(cls, text: object) -> Identity:
-        """Parse what `format` made. Anything else gives somebody who owns nothing."""
-        kind, space, owner = str(text).partition(" ")
+        """Parse what `format` made. Anything else gives a stranger."""
+        kind, _, rest = str(text).partition(" ")
+        names, space, owner = rest.partition(" ")
         if not space or kind not in ("all", "own"):
-            return cls(name_browser(make_token()), sees_all=False)
-        return cls(unquote(owner), sees_all=kind == "all")
+            return make_stranger()
+        scopes = frozenset(each for each in Scope if each in names.split("+"))
+        return cls(unquote(owner), sees_all=kind == "all", scopes=scopes)
 
 
 THIS_MACHINE = Identity()
 
 current_identity: ContextVar[Identity] = ContextVar("current_identity", default=THIS_MACHINE)
 """The identity of whoever sent the event or request that is handled in this context."""
+
+
+def make_stranger() -> Identity:
+    """Return the identity of somebody who owns nothing and may do nothing."""
+    return Identity(name_browser(make_token()), sees_all=False, scopes=frozenset())
 
 
 def make_token() -> str:

@@ -9,8 +9,31 @@ UNKNOWN_HOST = (
 )
 FROM_ANOTHER_SITE = "Requests from other sites are blocked."
 LENGTH_AND_CHUNKS_TOGETHER = "A request may give its length or be sent in chunks, but not both."
-PASSWORD_REQUIRED = "This app requires a user name and password."
-TOO_MANY_WRONG_PASSWORDS = "Too many wrong passwords lately. Try again in a few seconds."
+SIGN_IN = (
+    "Sign in: send an API key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY', or a user name "
+    "and password by HTTP Basic."
+)
+WRONG_KEY = "This API key isn't known here, was revoked, or has expired."
+WRONG_PASSWORD = "The user name or the password is wrong."
+TOO_MANY_WRONG_PASSWORDS = "Too many wrong passwords or keys lately. Try again in a few seconds."
+
+
+def scope_missing(scopes: str) -> str:
+    return f"This needs the scope {scopes}, which you don't have."
+
+
+NO_RULE = "This address has no rule that says who may use it, so nobody may."
+
+
+# The page to sign in.
+
+SIGN_IN_TITLE = "Sign in to PaintDiffusion"
+SIGN_OUT_TITLE = "Sign out of PaintDiffusion"
+USER_LABEL = "User name"
+PASSWORD_LABEL = "Password or API key"
+SIGN_IN_BUTTON = "Sign in"
+SIGN_OUT_BUTTON = "Sign out"
+UNREADABLE_FORM = "The form can't be read. Open the page again."
 
 
 def body_too_large(max_bytes: int) -> str:
@@ -84,3 +107,29 @@ REQUEST_CUT_OFF = "The request was cut off."
 
 def event_too_large(max_bytes: int) -> str:
     return f"An event has at most {max_bytes:,} bytes."
+
+
+# URLs in requests.
+
+URLS_OFF = "This server fetches nothing from URLs: send the picture itself, as base64."
+UNUSABLE_URL = "The URL can't be used. Write it like https://example.org/picture.png."
+PRIVATE_ADDRESS = "The URL leads to a private network, which this server doesn't reach into."
+NOT_FETCHED = "The picture can't be fetched from its URL."
+FETCH_TOO_SLOW = "The picture takes too long to arrive from its URL."
+TOO_MANY_FETCHES = "Too many pictures are being fetched from URLs. Try again in a moment."
+
+
+def too_many_urls(most: int) -> str:
+    return f"A request has at most {most} URLs of pictures."
+
+
+def too_many_redirects(most: int) -> str:
+    return f"The URL redirects more than {most} times."
+
+
+def fetched_an_error(status: int) -> str:
+    return f"The server of the URL answers with status {status}."
+
+
+def fetched_too_much(max_bytes: int) -> str:
+    return f"There are more than {max_bytes:,} bytes at the URL."

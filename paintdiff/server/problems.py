@@ -61,12 +61,16 @@ class ErrorShapes:
 
     def respond(self, refusal: Refusal, scope: Scope) -> Response:
         """Return the response to a request of that scope."""
-        path = str(scope.get("path", ""))
-        if self.root_path and path.startswith(f"{self.root_path}/"):
-            path = path[len(self.root_path) :]
+        path = strip_root_path(self.root_path, str(scope.get("path", "")))
         fitting = [each for each in self.shapes if path.startswith(each)]
         shape = self.shapes[max(fitting, key=len)] if fitting else shape_as_problem
         return shape(refusal)
+
+
+def strip_root_path(root_path: str, path: str) -> str:
+    """Return a path below the root path, if a reverse proxy didn't strip that."""
+    inside = root_path and path.startswith(f"{root_path}/")
+    return path[len(root_path) :] if inside else path
 
 
 def make_problem(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.routing import compile_path
 
+from paintdiff.accounts.scopes import Scope
 from paintdiff.server import messages
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ class Route:
     """One allowed route.
 
     `path` is a template as in Starlette. `query` names the query parameters that are passed on;
-    others are dropped. `stream` is whether the response is the queue's stream of messages.
+    others are dropped. `stream` is whether the response is the queue's stream of messages. `needs`
+    are the scopes that an identity must have (`ENTERED`: none, but it must have been admitted);
+    without a decision, None, nobody may use the route. An `is_open` one is for everybody, also
+    without signing in where that is needed.
     """
 
     methods: tuple[str, ...]
@@ -67,7 +71,15 @@ class Route:
     query: tuple[str, ...] = ()
     body: Body = Body.NONE
     stream: bool = False
+    needs: frozenset[Scope] | None = None
+    is_open: bool = False
 
+
+ENTERED: frozenset[Scope] = frozenset()
+PAINT = frozenset({Scope.PAINT})
+GALLERY = frozenset({Scope.GALLERY})
+BOTH = PAINT | GALLERY
+MANAGE = frozenset({Scope.MANAGE})
 
 _READ = ("GET", "HEAD")
 _FILTERS = (
@@ -77,54 +89,50 @@ _FILTERS = (
 
 PAGE_ROUTES: tuple[Route, ...] = (
     # Gradio's
-    Route(_READ, "/"),
-    Route(_READ, "/theme.css", ("v",)),
-    Route(_READ, "/assets/{path:path}"),
-    Route(_READ, "/static/{path:path}"),
-    Route(_READ, "/favicon.ico"),
-    Route(_READ, "/robots.txt"),
-    Route(("POST",), "/gradio_api/run/predict", body=Body.EVENT),
-    Route(("POST",), "/gradio_api/queue/join", body=Body.QUEUED_EVENT),
-    Route(("GET",), "/gradio_api/queue/data", ("session_hash",), stream=True),
-    Route(("POST",), "/gradio_api/cancel", body=Body.CANCEL),
+    Route(_READ, "/", needs=ENTERED),
+    Route(_READ, "/theme.css", ("v",), needs=ENTERED),
+    Route(_READ, "/assets/{path:path}", needs=ENTERED),
+    Route(_READ, "/static/{path:path}", needs=ENTERED),
+    Route(_READ, "/favicon.ico", needs=ENTERED),
+    Route(_READ, "/robots.txt", needs=ENTERED),
+    Route(("POST",), "/gradio_api/run/predict", body=Body.EVENT, needs=BOTH),
+    Route(("POST",), "/gradio_api/queue/join", body=Body.QUEUED_EVENT, needs=BOTH),
+    Route(("GET",), "/gradio_api/queue/data", ("session_hash",), stream=True, needs=BOTH),
+    Route(("POST",), "/gradio_api/cancel", body=Body.CANCEL, needs=BOTH),
     # Ours
-    Route(("GET",), "/status"),
-    Route(("POST",), "/unsaved", body=Body.JSON),
-    Route(("POST",), "/uploads", body=Body.PICTURE),
-    Route(_READ, "/uploads/{upload_id}"),
-    Route(("GET",), "/pictures/{job_id}/{index}.png", ("download", "reduced")),
-    Route(("GET",), "/pictures/{job_id}/{index}.jpg"),
-    Route(("GET",), "/pictures/{job_id}/{index}/original"),
-    Route(("GET",), "/models/preview", ("kind", "name")),
-    Route(("POST",), "/prompts/check", body=Body.JSON),
-    Route(("GET",), "/prompts/completions", ("model",)),
-    Route(("GET",), "/prompts/history", ("search", "favourites", "cursor")),
-    Route(("GET",), "/prompts/tags"),
-    Route(("GET",), "/models/downloads"),
-    Route(
-        ("GET",),
-        "/gallery/pictures",
-        (*_FILTERS, "cursor"),
-    ),
-    Route(("GET",), "/gallery/ids", _FILTERS),
-    Route(("GET",), "/gallery/choices"),
-    Route(("GET",), "/gallery/pictures/{picture_id}"),
-    Route(("GET",), "/gallery/pictures/{picture_id}/file", ("download",)),
-    Route(("GET",), "/gallery/pictures/{picture_id}/thumbnail"),
-    Route(("POST",), "/gallery/changes", body=Body.JSON),
-    Route(("POST",), "/gallery/bin/empty", body=Body.JSON),
-    Route(("POST",), "/gallery/bin/days", body=Body.JSON),
-    Route(("POST",), "/gallery/zips", body=Body.JSON),
-    Route(("GET",), "/gallery/zips/{name}"),
-    Route(("POST",), "/gallery/variations", body=Body.JSON),
-    Route(("GET",), "/gallery/variations/{job_id}"),
-    Route(("POST",), "/gallery/variations/{job_id}/cancel", body=Body.JSON),
-    Route(("POST",), "/replays", body=Body.JSON),
-    Route(("POST",), "/replays/continue", body=Body.JSON),
-    Route(("GET",), "/replays/{run_id}"),
-    Route(("POST",), "/replays/{run_id}/cancel", body=Body.JSON),
-    Route(("GET",), "/replays/{run_id}/frames/{number}"),
-    Route(("GET",), "/replays/{run_id}/animation", ("format", "fps")),
+    Route(("GET",), "/status", needs=ENTERED),
+    Route(("POST",), "/unsaved", body=Body.JSON, needs=PAINT),
+    Route(("POST",), "/uploads", body=Body.PICTURE, needs=PAINT),
+    Route(_READ, "/uploads/{upload_id}", needs=PAINT),
+    Route(("GET",), "/pictures/{job_id}/{index}.png", ("download", "reduced"), needs=PAINT),
+    Route(("GET",), "/pictures/{job_id}/{index}.jpg", needs=PAINT),
+    Route(("GET",), "/pictures/{job_id}/{index}/original", needs=PAINT),
+    Route(("GET",), "/models/preview", ("kind", "name"), needs=ENTERED),
+    Route(("POST",), "/prompts/check", body=Body.JSON, needs=PAINT),
+    Route(("GET",), "/prompts/completions", ("model",), needs=PAINT),
+    Route(("GET",), "/prompts/history", ("search", "favourites", "cursor"), needs=GALLERY),
+    Route(("GET",), "/prompts/tags", needs=PAINT),
+    Route(("GET",), "/models/downloads", needs=ENTERED),
+    Route(("GET",), "/gallery/pictures", (*_FILTERS, "cursor"), needs=GALLERY),
+    Route(("GET",), "/gallery/ids", _FILTERS, needs=GALLERY),
+    Route(("GET",), "/gallery/choices", needs=GALLERY),
+    Route(("GET",), "/gallery/pictures/{picture_id}", needs=GALLERY),
+    Route(("GET",), "/gallery/pictures/{picture_id}/file", ("download",), needs=GALLERY),
+    Route(("GET",), "/gallery/pictures/{picture_id}/thumbnail", needs=GALLERY),
+    Route(("POST",), "/gallery/changes", body=Body.JSON, needs=GALLERY),
+    Route(("POST",), "/gallery/bin/empty", body=Body.JSON, needs=GALLERY),
+    Route(("POST",), "/gallery/bin/days", body=Body.JSON, needs=GALLERY),
+    Route(("POST",), "/gallery/zips", body=Body.JSON, needs=GALLERY),
+    Route(("GET",), "/gallery/zips/{name}", needs=GALLERY),
+    Route(("POST",), "/gallery/variations", body=Body.JSON, needs=BOTH),
+    Route(("GET",), "/gallery/variations/{job_id}", needs=BOTH),
+    Route(("POST",), "/gallery/variations/{job_id}/cancel", body=Body.JSON, needs=BOTH),
+    Route(("POST",), "/replays", body=Body.JSON, needs=BOTH),
+    Route(("POST",), "/replays/continue", body=Body.JSON, needs=BOTH),
+    Route(("GET",), "/replays/{run_id}", needs=BOTH),
+    Route(("POST",), "/replays/{run_id}/cancel", body=Body.JSON, needs=BOTH),
+    Route(("GET",), "/replays/{run_id}/frames/{number}", needs=BOTH),
+    Route(("GET",), "/replays/{run_id}/animation", ("format", "fps"), needs=BOTH),
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from paintdiff.server.passwords import PasswordGate
 
 from paintdiff.api.context import ApiContext
 from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes
@@ -21,7 +22,6 @@ from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.passwords import PasswordGate
 from paintdiff.server.problems import ErrorShapes
 from paintdiff.server.routes import RouteTable
 from paintdiff.server.sessions import NoEvents, Sessions

@@ -47,6 +47,7 @@ def test_every_flag_has_its_variable(
         "--port",
         "--share",
         "--share-open",
+        "--allow-origin",
         "--auth",
         "--models-dir",
         "--cache-dir",
@@ -115,7 +116,9 @@ def test_a_variable_of_someone_else_is_none_of_ours(monkeypatch: pytest.MonkeyPa
         (["--nonsense"], r"--nonsense"),
         (["--por", "7"], r"--por"),
         (["extra"], r"extra"),
-        (["--share"], r"--auth user:password"),
+        (["--allow-origin", "example.org"], r"--allow-origin.*https://example.org"),
+        (["--allow-origin", "https://example.org/"], r"--allow-origin.*like https"),
+        (["--allow-origin", "null"], r"--allow-origin"),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(flags: list[str], said: str) -> None:
@@ -128,11 +131,6 @@ def test_an_unknown_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("PAINTDIFF_PROT", "7")
     with pytest.raises(SettingsError, match="PAINTDIFF_PROT"):
         Settings.read()
-
-
-def test_sharing_needs_a_password_or_the_word_that_it_does_not() -> None:
-    assert Settings.read(["--share", "--auth", "a:b"]).share
-    assert Settings.read(["--share", "--share-open"]).share
 
 
 def test_a_password_is_never_shown() -> None:

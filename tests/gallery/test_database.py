@@ -16,6 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.orm import Session
 
+from paintdiff.accounts.schema import KeyRow
 from paintdiff.errors import (
     GalleryDamagedError,
     GalleryError,
@@ -31,6 +32,7 @@ from paintdiff.gallery.schema import Table
 
 
 def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
+    assert KeyRow.metadata is Table.metadata
     with database.read() as session:
         context = MigrationContext.configure(
             session.connection(),

@@ -19,12 +19,13 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from paintdiff.server import bodies, passwords
+from paintdiff.server import bodies, guesses
+from paintdiff.server.gate import Gate
 from paintdiff.server.guard import COOKIE, Guard, Hosts
-from paintdiff.server.passwords import (
+from paintdiff.server.guesses import (
     MAX_WAITING_GUESSES,
     SECONDS_BETWEEN_GUESSES_OF_ALL,
-    PasswordGate,
+    GuessLimit,
 )
 from paintdiff.server.turns import Turns
 from paintdiff.server.visitors import parse_network
@@ -179,7 +180,7 @@ def basic(text: str) -> dict[str, str]:
 
 
 def test_every_route_asks_for_the_password_even_one_that_is_not_there() -> None:
-    visitor = client(gate=PasswordGate(("ada", "secret:word")))
+    visitor = client(gate=Gate(("ada", "secret:word")))
     for path in ("/any", "/not-there"):
         answer = visitor.get(path)
         assert answer.status_code == 401
@@ -213,7 +214,9 @@ def test_guessing_slows_down_the_guesser_and_nobody_else() -> None:
     """The gate's clock stands still: whoever has to wait for a turn waits until the test ends."""
 
     async def guess() -> None:
-        gate = PasswordGate(("ada", "x"), max_wrong=3, window_seconds=0.3, clock=lambda: 0.0)
+        gate = Gate(
+            ("ada", "x"), guesses=GuessLimit(max_wrong=3, window_seconds=0.3, clock=lambda: 0.0)
+        )
         app = Guard(APP, Hosts(), gate)
         for number in range(4):  # the fourth takes the first turn
             wrong = sent(app, "192.0.2.1", f"{number}")
@@ -236,7 +239,9 @@ def test_a_right_password_gets_through_beside_a_guesser_at_the_same_address(addr
     """As behind a proxy or a tunnel, where all visitors have one address."""
 
     async def guess() -> None:
-        gate = PasswordGate(("ada", "x"), max_wrong=2, max_wrong_of_all=2, window_seconds=1)
+        gate = Gate(
+            ("ada", "x"), guesses=GuessLimit(max_wrong=2, max_wrong_of_all=2, window_seconds=1)
+        )
         app = Guard(APP, Hosts(), gate)
         over = asyncio.Event()
 
@@ -256,7 +261,7 @@ def test_a_right_password_gets_through_beside_a_guesser_at_the_same_address(addr
 @pytest.mark.parametrize("addresses", [["127.0.0.1"], [f"192.0.2.{n}" for n in range(40)]])
 def test_forged_or_hidden_addresses_are_limited_all_together(addresses: list[str]) -> None:
     async def guess() -> None:
-        gate = PasswordGate(("ada", "x"), max_wrong=3, max_wrong_of_all=10)
+        gate = Gate(("ada", "x"), guesses=GuessLimit(max_wrong=3, max_wrong_of_all=10))
         app = Guard(APP, Hosts(), gate)
         for number in range(10):
             assert await sent(app, addresses[number % len(addresses)], "y") == 401
@@ -271,15 +276,15 @@ def test_forged_or_hidden_addresses_are_limited_all_together(addresses: list[str
 def test_wrong_passwords_are_forgotten_in_time() -> None:
     async def guess() -> None:
         now = [0.0]
-        gate = PasswordGate(("ada", "x"), max_wrong=2, clock=lambda: now[0])
+        limit = GuessLimit(max_wrong=2, clock=lambda: now[0])
         for _ in range(2):
-            gate.opens_for(basic("ada:y")["Authorization"], "192.0.2.1")
-        assert await gate.take_turn("192.0.2.1")
+            limit.note_wrong("192.0.2.1")
+        assert await limit.take_turn("192.0.2.1")
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(gate.take_turn("192.0.2.1"), 0.05)
+            await asyncio.wait_for(limit.take_turn("192.0.2.1"), 0.05)
         now[0] = 61
         for _ in range(3):
-            assert await asyncio.wait_for(gate.take_turn("192.0.2.1"), 5)
+            assert await asyncio.wait_for(limit.take_turn("192.0.2.1"), 5)
 
     asyncio.run(guess())
 
@@ -295,7 +300,7 @@ def test_wrong_passwords_are_forgotten_in_time() -> None:
 def test_a_cookie_that_came_by_https_goes_back_by_https_alone(
     address: str, headers: dict[str, str], secure: bool
 ) -> None:
-    app = Guard(APP, Hosts(), PasswordGate(("ada", "x")))
+    app = Guard(APP, Hosts(), Gate(("ada", "x")))
     answer = TestClient(app, base_url=address).get("/any", headers={**basic("ada:x"), **headers})
     assert ("; Secure" in answer.headers["set-cookie"]) is secure
 
@@ -317,17 +322,18 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread() -> None:
 
 def test_guessers_are_remembered_in_limited_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has a network of addresses fills no memory."""
-    monkeypatch.setattr(passwords, "MAX_GUESSERS", 3)
+    monkeypatch.setattr(guesses, "MAX_GUESSERS", 3)
 
     async def guess() -> None:
-        gate = PasswordGate(("ada", "x"), max_wrong=1, clock=lambda: 0.0)
+        limit = GuessLimit(max_wrong=1, clock=lambda: 0.0)
         for number in range(4):
-            gate.opens_for(basic("ada:y")["Authorization"], f"192.0.2.{number}")
+            limit.note_wrong(f"192.0.2.{number}")
         for _ in range(3):
-            assert await asyncio.wait_for(gate.take_turn("192.0.2.0"), 5), "the oldest is forgotten"
-        assert await gate.take_turn("192.0.2.3")
+            turn = limit.take_turn("192.0.2.0")
+            assert await asyncio.wait_for(turn, 5), "the oldest is forgotten"
+        assert await limit.take_turn("192.0.2.3")
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(gate.take_turn("192.0.2.3"), 0.05)
+            await asyncio.wait_for(limit.take_turn("192.0.2.3"), 0.05)
 
     asyncio.run(guess())
 
@@ -337,13 +343,13 @@ def test_a_forged_list_of_addresses_hides_no_guesser(peer: str) -> None:
     """A proxy on this machine appends the real address; other peers aren't believed at all."""
     seen: list[str] = []
 
-    class Gate(PasswordGate):
+    class Limit(GuessLimit):
         async def take_turn(self, address: str) -> bool:
             seen.append(address)
             return await super().take_turn(address)
 
     async def guess() -> None:
-        guard: Any = Guard(APP, Hosts(), Gate(("ada", "x")))
+        guard: Any = Guard(APP, Hosts(), Gate(("ada", "x"), guesses=Limit()))
         app: Any = ProxyHeadersMiddleware(guard)
         for forged in ("203.0.113.5", "127.0.0.1", "::1", "", "x" * 5000, "203.0.113.6, 127.0.0.1"):
             headers = {"X-Forwarded-For": f"{forged}, 192.0.2.1", "Forwarded": "for=203.0.113.7"}
@@ -381,37 +387,41 @@ def test_a_guesser_is_an_address_or_a_network_of_ipv6() -> None:
     [b"Basic \xff\xfe", b"Basic \xc3\xa9", b"Basic =", b"Basic ====", b"Basic AA==", b"\xff", b""],
 )
 def test_an_odd_authorization_header_is_only_wrong(header: bytes) -> None:
-    visitor = client(gate=PasswordGate(("ada", "x")))
+    visitor = client(gate=Gate(("ada", "x")))
     headers = [(b"authorization", header), (b"cookie", COOKIE.encode() + b"=\xff.\xff")]
     assert visitor.get("/any", headers=headers).status_code == 401
 
 
 def test_behind_a_password_nothing_is_kept_by_the_browser() -> None:
-    answer = client(gate=PasswordGate(("ada", "x"))).get("/any", headers=basic("ada:x"))
+    answer = client(gate=Gate(("ada", "x"))).get("/any", headers=basic("ada:x"))
     assert answer.headers["cache-control"] == "no-store"
-    public = client(gate=PasswordGate(("ada", "x")), public=("/any",))
+    public = client(gate=Gate(("ada", "x")), public=("/any",))
     assert "cache-control" not in public.get("/any", headers=basic("ada:x")).headers
     assert "cache-control" not in client().get("/any").headers
 
 
 def test_a_visit_without_a_password_is_no_guess() -> None:
-    gate = PasswordGate(("ada", "x"), max_wrong=1)
+    gate = Gate(("ada", "x"), guesses=GuessLimit(max_wrong=1))
     visitor = client(gate=gate)
     assert [visitor.get("/any").status_code for _ in range(5)] == [401] * 5
 
 
 def test_only_our_own_cookies_count() -> None:
-    gate = PasswordGate(("ada", "x"))
-    answer = client(gate=gate).get("/any", headers=basic("ada:x"))
-    cookie = answer.headers["set-cookie"]
+    gate = Gate(("ada", "x"))
+    cookie = client(gate=gate).get("/any", headers=basic("ada:x")).headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Secure" not in cookie
     value = cookie.split(";")[0].split("=", 1)[1]
-    assert gate.knows(value)
-    other = PasswordGate(("ada", "x"))
-    for forged in ("", ".", "a.b", value[:-1], other.cookie()):
-        assert not gate.knows(forged)
-        headers = {"Cookie": f"{COOKIE}={forged}"}
-        assert client(gate=gate).get("/any", headers=headers).status_code == 401
+
+    def enter(value: str) -> int:
+        headers = {"Cookie": f"{COOKIE}={value}"}
+        return client(gate=gate).get("/any", headers=headers).status_code
+
+    assert enter(value) == 200
+    other = client(gate=Gate(("ada", "x"))).get("/any", headers=basic("ada:x"))
+    name, until, nonce, signature = value.split(".")
+    later = f"{name}.{int(until) + 1}.{nonce}.{signature}"
+    for forged in ("", ".", "a.b", "a.b.c.d", value[:-1], later, other.cookies[COOKIE]):
+        assert enter(forged) == 401, forged
 
 
 def test_a_large_body_is_refused_by_its_word_and_by_its_length() -> None:

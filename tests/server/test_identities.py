@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from paintdiff.server.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import (
     COOKIE,
@@ -21,14 +22,15 @@ from paintdiff.server.identities import (
     name_browser,
     name_user,
 )
-from paintdiff.server.passwords import PasswordGate
 
+EVERYTHING = ["gallery", "manage", "paint"]
 LOCAL, REMOTE = ("127.0.0.1", 5000), ("192.0.2.7", 5000)
 
 
 async def say(request: Request) -> JSONResponse:
     identity = Identity.parse(request.headers.get(HEADER))
-    return JSONResponse({"owner": identity.owner, "sees_all": identity.sees_all})
+    scopes = sorted(identity.scopes)
+    return JSONResponse({"owner": identity.owner, "sees_all": identity.sees_all, "may": scopes})
 
 
 APP = Starlette(routes=[Route("/", say), Route("/assets/x", say)])
@@ -46,7 +48,7 @@ def visitor(
 
 def test_on_this_machine_everything_is_seen() -> None:
     answer = visitor(LOCAL, "localhost:7860").get("/")
-    assert answer.json() == {"owner": "", "sees_all": True}
+    assert answer.json() == {"owner": "", "sees_all": True, "may": EVERYTHING}
     assert "set-cookie" not in answer.headers
 
 
@@ -98,12 +100,12 @@ def test_the_name_of_a_browser_does_not_reveal_its_cookie() -> None:
 def test_whoever_is_signed_in_is_their_user_name() -> None:
     credentials = base64.b64encode("ädä:x".encode()).decode()
     headers = {"Authorization": f"Basic {credentials}"}
-    gate = PasswordGate(("ädä", "x"))
+    gate = Gate(("ädä", "x"))
     answer = visitor(gate=gate).get("/", headers=headers)
-    assert answer.json() == {"owner": "ädä", "sees_all": False}
+    assert answer.json() == {"owner": "ädä", "sees_all": False, "may": ["gallery", "paint"]}
     assert COOKIE not in answer.headers["set-cookie"]
     local = visitor(LOCAL, "localhost", gate=gate).get("/", headers=headers)
-    assert local.json() == {"owner": "ädä", "sees_all": True}
+    assert local.json() == {"owner": "ädä", "sees_all": True, "may": EVERYTHING}
 
 
 def test_a_very_long_user_name_is_shortened_to_one_of_its_own() -> None:
@@ -115,9 +117,14 @@ def test_a_client_cant_name_its_identity() -> None:
     headers = {HEADER: Identity("ada").format()}
     assert not visitor().get("/", headers=headers).json()["sees_all"]
     both = TestClient(APP).get("/", headers=headers).json()
-    assert both == {"owner": "ada", "sees_all": True}, "negative control: without the guard"
-    for text in (None, "", "all", "none x"):
-        assert not Identity.parse(text).sees_all
+    assert both == {"owner": "ada", "sees_all": True, "may": EVERYTHING}, (
+        "negative control: without the guard"
+    )
+    for text in (None, "", "all", "all paint", "none paint x"):
+        parsed = Identity.parse(text)
+        assert not parsed.sees_all and not parsed.scopes
+    for identity in (Identity("a b+c/ü", sees_all=False), Identity("x", scopes=frozenset())):
+        assert Identity.parse(identity.format()) == identity
 
 
 def test_the_cookie_fits_the_place_of_the_page() -> None:

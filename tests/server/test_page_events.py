@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from paintdiff.server.access import Access
+from paintdiff.server.identities import HEADER, Identity
 from paintdiff.server.page_events import (
     EventRefusedError,
     EventRule,
@@ -200,7 +201,7 @@ def test_an_event_that_is_cut_off_never_happens() -> None:
         "method": "POST",
         "path": "/gradio_api/run/predict",
         "query_string": b"",
-        "headers": [],
+        "headers": [(HEADER.encode(), Identity().format().encode())],
     }
     asyncio.run(Access(app, EVENTS, Sessions(queue))(scope, receive, send))
     assert sent[0]["status"] == 400 and not happened

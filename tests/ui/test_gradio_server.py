@@ -23,11 +23,19 @@ from starlette.testclient import TestClient
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
-from paintdiff.server.identities import COOKIE, current_identity, make_token, name_browser
+from paintdiff.server.identities import (
+    COOKIE,
+    HEADER,
+    Identity,
+    current_identity,
+    make_token,
+    name_browser,
+)
 from paintdiff.server.messages import NO_SUCH_ROUTE
 from paintdiff.server.page_events import EventRefusedError, Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import MAX_EVENTS, MAX_EVENTS_PER_SESSION, Sessions
+from paintdiff.server.sign_in_page import SIGN_IN_PATH, SIGN_OUT_PATH
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext
@@ -128,7 +136,8 @@ def test_every_route_is_one_that_the_page_needs_or_is_refused(
     known = {route.path for route in PAGE_ROUTES}
     assert known == ours | GRADIOS_OWN, "each route of ours is in the table"
     assert theirs >= GRADIOS_OWN - {"/gradio_api/run/predict"}, "which is a {api_name} there"
-    refused = {path for path in theirs - known if "{" not in path}
+    of_the_guard = {SIGN_IN_PATH, SIGN_OUT_PATH}
+    refused = {path for path in theirs - known - of_the_guard if "{" not in path}
     assert len(refused) > 30
     for path in refused:
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
@@ -491,7 +500,8 @@ def test_a_body_where_none_belongs_is_dropped(page: gr.Blocks) -> None:
 
     sessions = Sessions(gradio_server.QueueAnswers(page))
     access = Access(note, gradio_server.page_events(page), sessions)
-    visitor = TestClient(access, base_url="http://localhost:7860")
+    headers = {HEADER: Identity().format()}
+    visitor = TestClient(access, base_url="http://localhost:7860", headers=headers)
     assert visitor.request("GET", "/status", content=b"x" * 100_000).status_code == 200
     assert visitor.post("/uploads", content=b"picture").status_code == 200, "negative control"
     assert read == [b"", b"picture"]
@@ -567,7 +577,9 @@ def test_events_and_streams_are_counted_for_their_visitor(
     monkeypatch.setattr(sessions, "admit", admit)
     monkeypatch.setattr(sessions, "open_stream", open_stream)
     access = Access(server, gradio_server.page_events(page), sessions)
-    visitor = TestClient(access, "http://localhost:7860", client=("198.51.100.9", 5))
+    headers = {HEADER: Identity().format()}
+    place = ("198.51.100.9", 5)
+    visitor = TestClient(access, "http://localhost:7860", client=place, headers=headers)
     if route == "queue/data":
         answer = visitor.get("/gradio_api/queue/data?session_hash=abc")
     else:

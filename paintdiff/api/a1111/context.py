@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from paintdiff.accounts.scopes import Scope
 from paintdiff.api.a1111.names import find_model
 from paintdiff.api.a1111.options import Options, OptionStore
 from paintdiff.api.a1111.work import WorkList
@@ -48,4 +49,4 @@ class A1111Context:
 
     def may_manage(self) -> bool:
         """Return whether the caller may change what holds for everybody."""
-        return self.api.may_manage
+        return self.api.may_manage and Scope.MANAGE in current_identity.get().scopes

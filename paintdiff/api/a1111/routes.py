@@ -13,7 +13,7 @@ from paintdiff.api.a1111.lists import LISTS, list_routes
 from paintdiff.api.a1111.painting import painting_routes
 from paintdiff.api.a1111.progress import progress_routes, stop_routes
 from paintdiff.api.a1111.server import option_routes, server_routes
-from paintdiff.server.routes import Body, Route
+from paintdiff.server.routes import ENTERED, MANAGE, PAINT, Body, Route
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
@@ -26,20 +26,25 @@ _WITH_BODY = (
     "interrogate",
 )
 _WITHOUT_BODY = (
-    *("interrupt", "skip", "unload-checkpoint", "reload-checkpoint"),
+    *("interrupt", "skip"),
     *("refresh-checkpoints", "refresh-vae", "refresh-loras", "refresh-embeddings"),
 )
+_OF_THE_SERVER = ("unload-checkpoint", "reload-checkpoint")
 _CONTROLNET_LISTS = ("version", "model_list", "module_list", "control_types", "settings")
 
 A1111_ROUTES: tuple[Route, ...] = (
-    *(Route(("GET",), f"/sdapi/v1/{each}") for each in (*LISTS, *_READ)),
-    Route(("GET",), "/sdapi/v1/progress", ("skip_current_image",)),
-    *(Route(("POST",), f"/sdapi/v1/{each}", body=Body.LARGE_JSON) for each in _WITH_BODY),
-    *(Route(("POST",), f"/sdapi/v1/{each}") for each in _WITHOUT_BODY),
-    *(Route(("GET",), f"/controlnet/{each}") for each in _CONTROLNET_LISTS),
-    Route(("POST",), "/controlnet/detect", body=Body.LARGE_JSON),
-    Route(("GET",), "/internal/ping"),
-    Route(("POST",), "/internal/progress", body=Body.LARGE_JSON),
+    *(Route(("GET",), f"/sdapi/v1/{each}", needs=ENTERED) for each in (*LISTS, *_READ)),
+    Route(("GET",), "/sdapi/v1/progress", ("skip_current_image",), needs=PAINT),
+    *(
+        Route(("POST",), f"/sdapi/v1/{each}", body=Body.LARGE_JSON, needs=PAINT)
+        for each in _WITH_BODY
+    ),
+    *(Route(("POST",), f"/sdapi/v1/{each}", needs=PAINT) for each in _WITHOUT_BODY),
+    *(Route(("POST",), f"/sdapi/v1/{each}", needs=MANAGE) for each in _OF_THE_SERVER),
+    *(Route(("GET",), f"/controlnet/{each}", needs=ENTERED) for each in _CONTROLNET_LISTS),
+    Route(("POST",), "/controlnet/detect", body=Body.LARGE_JSON, needs=PAINT),
+    Route(("GET",), "/internal/ping", needs=ENTERED),
+    Route(("POST",), "/internal/progress", body=Body.LARGE_JSON, needs=PAINT),
 )
 
 

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from paintdiff.api.mcp import messages
 from paintdiff.api.mcp.tools import add_tools
 from paintdiff.server.guard import DEFAULT_MAX_BODY_BYTES
-from paintdiff.server.routes import Body, Route
+from paintdiff.server.routes import BOTH, Body, Route
 from paintdiff.version import __version__
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class McpApp:
     `rules` are what the guard must let through.
     """
 
-    rules = (Route(("POST",), PATH, body=Body.LARGE_JSON),)
+    rules = (Route(("POST",), PATH, body=Body.LARGE_JSON, needs=BOTH),)
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context

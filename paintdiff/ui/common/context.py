@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from paintdiff.accounts.scopes import Scope
 from paintdiff.config.preferences import Preferences
 from paintdiff.models.catalog.few_step_loras import FewSteps, find_few_steps
 from paintdiff.models.registry.controlnet_rows import ControlNetRow
@@ -15,6 +16,7 @@ from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.prompts.surprise import Surprises, read_tips
+from paintdiff.server.identities import current_identity
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
@@ -36,7 +38,7 @@ class PageContext:
 
     `models_dirs` are the folders in which the Models tab may delete files; `rescan` scans them
     again (None: they are never scanned). `downloads` fetches models from Hugging Face (None: the
-    page doesn't mention it). Unless visitors `may_manage`, they can't delete, download or pin.
+    page doesn't mention it). Unless people `may_manage`, nobody can delete, download or pin.
 
     `gallery` has the finished pictures (None: the page has no Gallery tab), `recorder` those that
     couldn't be saved or recorded yet.
@@ -59,13 +61,18 @@ class PageContext:
     gallery: Gallery | None = None
     recorder: Recorder | None = None
 
+    @property
+    def can_manage(self) -> bool:
+        """Return whether whoever sent the current event may delete, download or pin models."""
+        return self.may_manage and Scope.MANAGE in current_identity.get().scopes
+
     def shown_path(self, path: Path) -> str:
         """Return a path as visitors may see it.
 
-        That is the whole path if they `may_manage`, else the part below the models folder, or the
+        That is the whole path if they `can_manage`, else the part below the models folder, or the
         name.
         """
-        if self.may_manage:
+        if self.can_manage:
             return str(path)
         for folder in self.models_dirs:
             if path.is_relative_to(folder):

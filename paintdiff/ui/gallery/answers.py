@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
 
-from paintdiff.errors import GalleryError, PictureNotFoundError, QueueFullError, RequestError
+from paintdiff.errors import (
+    GalleryError,
+    PictureNotFoundError,
+    QueueFullError,
+    RequestError,
+    VisitorLimitError,
+)
 from paintdiff.ui.gallery import messages
 
 if TYPE_CHECKING:
@@ -105,6 +111,9 @@ def answer_errors() -> Generator[None]:
         yield
     except PictureNotFoundError as error:
         raise HTTPException(404, messages.NO_SUCH_PICTURE) from error
+    except VisitorLimitError as error:
+        wait = str(error.retry_after_seconds or 5)
+        raise HTTPException(429, str(error), {"Retry-After": wait}) from error
     except QueueFullError as error:
         raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
     except RequestError as error:

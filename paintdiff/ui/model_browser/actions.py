@@ -347,7 +347,7 @@ class Actions:
         return self._context.downloads
 
     def _check_may_manage(self) -> None:
-        if not self._context.may_manage:
+        if not self._context.can_manage:
             raise RequestError(
                 messages.PUBLIC_PAGE,
                 field="name",

@@ -208,7 +208,7 @@ class ModelListing:
         context = self._context
         place = find_place(row)
         cannot = self._cannot(row, place)
-        removal = plan_removal(row, context.models_dirs) if context.may_manage else ""
+        removal = plan_removal(row, context.models_dirs) if context.can_manage else ""
         return ListingItem(
             kind=kind,
             row=row,
@@ -231,7 +231,7 @@ class ModelListing:
     def _fetch(self, row: WeightsRow, place: Path | None) -> str:
         """Return the size of a download, "" if the page can't start one."""
         context = self._context
-        if context.downloads is None or not context.may_manage:
+        if context.downloads is None or not context.can_manage:
             return ""
         if not isinstance(row, ModelRow) or not is_from_hub(row) or place is not None:
             return ""

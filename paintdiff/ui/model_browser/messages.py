@@ -264,7 +264,9 @@ def not_from_hub(title: str) -> str:
 SEARCH_EXPIRED = "This search has expired. Search again."
 DOWNLOAD_GONE = "This download no longer exists."
 DOWNLOADS_OFF = "Downloads are turned off in this app."
-PUBLIC_PAGE = "This page is public, so models can't be changed from here."
+PUBLIC_PAGE = (
+    "Models can be changed only on this app's own machine, or by a user who may manage it."
+)
 
 
 # Preview pictures.

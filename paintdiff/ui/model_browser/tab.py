@@ -227,7 +227,7 @@ def _drawers(ids: Ids, context: PageContext) -> dict[str, Any]:
         memory = _action_html("", ids("memory"), "shelf-place")
     with (
         gr.Column(
-            visible=context.downloads is not None and context.may_manage, scale=0, min_width=0
+            visible=context.downloads is not None and context.can_manage, scale=0, min_width=0
         ),
         widgets.drawer(messages.FIND_ON_HUGGING_FACE, ids("hub-drawer")),
     ):

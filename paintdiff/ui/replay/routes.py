@@ -18,6 +18,7 @@ from paintdiff.errors import (
     PaintError,
     PictureNotFoundError,
     QueueFullError,
+    VisitorLimitError,
 )
 from paintdiff.imaging.animations import AnimationFormat, media_type
 from paintdiff.imaging.encodings import Encodings
@@ -140,6 +141,9 @@ def _answering_errors() -> Generator[None]:
         yield
     except PictureNotFoundError as error:
         raise HTTPException(404, str(error)) from error
+    except VisitorLimitError as error:
+        wait = str(error.retry_after_seconds or 5)
+        raise HTTPException(429, str(error), {"Retry-After": wait}) from error
     except (QueueFullError, EngineError, GalleryError) as error:
         raise HTTPException(503, str(error), {"Retry-After": "2"}) from error
     except PaintError as error:

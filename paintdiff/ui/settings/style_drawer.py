@@ -83,7 +83,7 @@ class StyleDrawer:
             )
 
     def _add_own(self) -> None:
-        may_save = self.context.may_manage and self._library.can_save
+        may_save = self.context.can_manage and self._library.can_save
         with gr.Column(visible=may_save, elem_classes=["own-style"]):
             self.name = gr.Textbox(
                 label=messages.OWN_STYLE,
@@ -213,7 +213,7 @@ class StyleDrawer:
         """Change the person's own styles; return updates of the choices and the note."""
         said = ""
         try:
-            if not self.context.may_manage:
+            if not self.context.can_manage:
                 raise RequestError(messages.MAY_NOT_SAVE_STYLES)
             change()
         except PaintError as error:

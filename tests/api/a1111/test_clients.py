@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-
 from paintdiff.server.passwords import PasswordGate
+
 from tests.api.a1111.conftest import decode
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, ImageContent, TextContent
+from paintdiff.server.passwords import PasswordGate
 from PIL import Image
 
 from paintdiff.api.context import ApiContext
@@ -25,7 +26,6 @@ from paintdiff.api.routes import ERROR_SHAPES
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.passwords import PasswordGate
 from paintdiff.server.problems import ErrorShapes
 from paintdiff.server.routes import RouteTable
 from paintdiff.server.sessions import NoEvents, Sessions

@@ -15,13 +15,13 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types import ImageEditCompletedEvent, ImageGenCompletedEvent, ImageGenPartialImageEvent
+from paintdiff.server.passwords import PasswordGate
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.gallery.metadata import read_settings
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.server.passwords import PasswordGate
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen
 

@@ -577,7 +577,7 @@ def test_what_is_open_to_everybody_can_be_changed_by_nobody(
         {"do": "pin", "kind": "model", "name": "mini"},
         {"do": "cancel", "id": "x"},
     ):
-        assert "page is public" in tab.click(**click).said
+        assert "own machine" in tab.click(**click).said
     assert tab.actions.search("x").failed
     assert list((folder / "loras").iterdir()) and not downloads.started
     assert tab.context.preferences.pinned_model is None

@@ -1,0 +1,82 @@
+"""Limits for each visitor who may not manage the app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from paintdiff.engine.engine import Engine
+from paintdiff.engine.visitor_limits import VisitorAllowance, VisitorLimits
+from paintdiff.errors import RequestError, VisitorLimitError
+from paintdiff.jobs.request_parts import Axis, HiresFix
+from paintdiff.jobs.requests import Grid, Request, TextToImage
+from paintdiff.models.manager.model_manager import ModelManager
+
+STEPS = Axis(field="num_inference_steps", values=("2", "5"))
+LIMITS = VisitorLimits(jobs=2, steps=4, side_px=256, pictures_per_minute=6)
+SMALL = TextToImage(prompt="a boat", num_inference_steps=2, width=128, height=128, seed=1)
+
+
+@pytest.fixture(scope="module")
+def engine(mini_manager: ModelManager) -> Iterator[Engine]:
+    with Engine(mini_manager, limits=LIMITS) as made:
+        yield made
+
+
+def changed(**values: object) -> TextToImage:
+    return SMALL.model_copy(update=values)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (changed(num_inference_steps=5), "num_inference_steps"),
+        (changed(width=320), "width"),
+        (changed(height=320), "height"),
+        (changed(hires=HiresFix(scale=3.0)), "hires.scale"),
+        (changed(hires=HiresFix(num_inference_steps=9)), "hires.num_inference_steps"),
+        (changed(num_images=7), "num_images"),
+        (
+            Grid(base=SMALL, x=STEPS),
+            "num_inference_steps",
+        ),
+        (Grid(base=SMALL, x=Axis(field="seed", values=tuple("1234567"))), "num_images"),
+    ],
+)
+def test_a_request_over_a_limit_is_refused_for_visitors_only(
+    engine: Engine, request_: Request, field: str
+) -> None:
+    for visitor, owner in (("192.0.2.1", ""), ("", "ada")):
+        with pytest.raises(RequestError, match=r"here") as refused:
+            engine.submit(request_, visitor, owner)
+        assert refused.value.field == field
+    engine.submit(request_).cancel()
+    engine.submit(request_, "192.0.2.1", sees_all=True).cancel()
+
+
+def test_a_visitor_has_so_many_jobs_and_others_have_theirs(engine: Engine) -> None:
+    jobs = [engine.submit(changed(seed=n), "192.0.2.2") for n in range(2)]
+    with pytest.raises(VisitorLimitError, match="2 is the limit"):
+        engine.submit(SMALL, "192.0.2.2")
+    jobs.append(engine.submit(SMALL, "192.0.2.3"))
+    for job in jobs:
+        job.result(300)
+    engine.submit(SMALL, "192.0.2.2").result(300)
+
+
+def test_so_many_pictures_a_minute_and_when_there_is_room_again() -> None:
+    now = [0.0]
+    allowance = VisitorAllowance(LIMITS, clock=lambda: now[0])
+    allowance.take("a", 4, 0)
+    now[0] = 30
+    allowance.take("a", 2, 1)
+    for pictures, wait in ((1, 30), (4, 30), (5, 60), (6, 60)):
+        with pytest.raises(VisitorLimitError) as refused:
+            allowance.take("a", pictures, 0)
+        assert refused.value.retry_after_seconds == wait
+    allowance.take("b", 6, 0)
+    now[0] = 60
+    allowance.take("a", 4, 0)
+    with pytest.raises(VisitorLimitError, match="Try again in 30 seconds"):
+        allowance.take("a", 1, 0)
