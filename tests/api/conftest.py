@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from paintdiff.server.passwords import PasswordGate
 
 from paintdiff.api.context import ApiContext
 from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes
@@ -20,6 +19,7 @@ from paintdiff.gallery.recording import Recorder
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.server.access import Access
+from paintdiff.server.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.problems import ErrorShapes
@@ -62,7 +62,7 @@ def client(served: Served) -> Iterator[TestClient]:
         yield connected
 
 
-def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
+def serve(context: ApiContext, gate: Gate | None = None) -> Guard:
     """Return the API of a context behind the guard."""
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     server.include_router(api_routes(context))
@@ -71,7 +71,7 @@ def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
     shapes = ErrorShapes(ERROR_SHAPES)
     table = RouteTable(API_ROUTES)
     access = Access(server, PageEvents({}), Sessions(NoEvents()), table=table, shapes=shapes)
-    return Guard(access, hosts, gate, shapes=shapes)
+    return Guard(access, hosts, gate or Gate(), shapes=shapes)
 
 
 def folder_of(context: ApiContext) -> Path:

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 import pytest
-from paintdiff.server.passwords import PasswordGate
 
+from paintdiff.server.gate import Gate
 from tests.api.a1111.conftest import decode
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen
@@ -21,7 +21,7 @@ USER, PASSWORD = "ada", "a long enough password"
 @pytest.fixture(scope="module")
 def locked(served: Served) -> Iterator[str]:
     """The same app with a password, as the web UI with --api-auth."""
-    with listen(serve(served.context, PasswordGate((USER, PASSWORD)))) as place:
+    with listen(serve(served.context, Gate((USER, PASSWORD)))) as place:
         yield place
 
 

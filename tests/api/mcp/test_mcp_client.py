@@ -17,13 +17,13 @@ from fastapi import FastAPI
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, ImageContent, TextContent
-from paintdiff.server.passwords import PasswordGate
 from PIL import Image
 
 from paintdiff.api.context import ApiContext
 from paintdiff.api.mcp.server import McpApp
 from paintdiff.api.routes import ERROR_SHAPES
 from paintdiff.server.access import Access
+from paintdiff.server.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.problems import ErrorShapes
@@ -38,7 +38,7 @@ MODES = ("auto", "legacy")
 """How clients connect: as since 2026, and with the handshake before that."""
 
 
-def serve(context: ApiContext, gate: PasswordGate | None = None) -> Guard:
+def serve(context: ApiContext, gate: Gate | None = None) -> Guard:
     tools = McpApp(context)
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=tools.run)
     server.router.routes.append(tools.make_route())

@@ -15,13 +15,13 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from openai.types import ImageEditCompletedEvent, ImageGenCompletedEvent, ImageGenPartialImageEvent
-from paintdiff.server.passwords import PasswordGate
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.gallery.metadata import read_settings
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import TextToImage
+from paintdiff.server.gate import Gate
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen
 
@@ -341,7 +341,7 @@ def test_wrong_edits(ai: OpenAI, values: dict[str, Any], param: str, said: str) 
 
 
 def test_the_guards_refusals_are_theirs_too(served: Served) -> None:
-    gate = PasswordGate(("somebody", "secret"))
+    gate = Gate(("somebody", "secret"))
     with (
         listen(serve(served.context, gate)) as address,
         OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as ai,
