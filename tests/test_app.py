@@ -311,7 +311,7 @@ def test_watched_folders_are_imported_until_the_app_ends(
     settings, nothing = Settings(watch_dir=folders), cast("Any", None)
     gallery, status = Gallery(tmp_path / "out"), SimpleNamespace(running_job_id="1", queue_length=0)
     engine: Any = SimpleNamespace(status=lambda: status)
-    app = App(settings, engine, nothing, nothing, gallery, nothing, nothing, nothing)
+    app = App(settings, engine, nothing, nothing, gallery, nothing, nothing, nothing, nothing)
     threads = [threading.Thread(target=each) for each in (app._watch_folders, app._make_thumbnails)]  # pyright: ignore[reportPrivateUsage]
     for thread in threads:
         thread.start()

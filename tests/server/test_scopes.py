@@ -17,8 +17,7 @@ from paintdiff.server.access import Access
 from paintdiff.server.identities import HEADER, Identity
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.routes import PAGE_ROUTES, Body, Route, RouteTable
-from paintdiff.server.sessions import Sessions
-from tests.api.conftest import NoQueue
+from paintdiff.server.sessions import NoEvents, Sessions
 
 ROUTES = (*PAGE_ROUTES, *API_ROUTES)
 OPEN = {"/health"}
@@ -38,7 +37,7 @@ async def reached(scope: AsgiScope, receive: Receive, send: Send) -> None:
 
 
 def ask(route: Route, method: str, scopes: frozenset[Scope], table: tuple[Route, ...]) -> int:
-    access = Access(reached, PageEvents({}), Sessions(NoQueue()), table=RouteTable(table))
+    access = Access(reached, PageEvents({}), Sessions(NoEvents()), table=RouteTable(table))
     identity = Identity("ada", sees_all=False, scopes=scopes)
     path = re.sub(r"\{[^}]*\}", "x", route.path)
     client = TestClient(access, headers={HEADER: identity.format()})

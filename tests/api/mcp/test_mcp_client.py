@@ -44,7 +44,7 @@ def serve(context: ApiContext, gate: Gate | None = None) -> Guard:
     server.router.routes.append(tools.make_route())
     shapes, table = ErrorShapes(ERROR_SHAPES), RouteTable(tools.rules)
     access = Access(server, PageEvents({}), Sessions(NoEvents()), table=table, shapes=shapes)
-    return Guard(access, Hosts(), gate, shapes=shapes)
+    return Guard(access, Hosts(), gate or Gate(), shapes=shapes)
 
 
 @pytest.fixture(scope="module")
