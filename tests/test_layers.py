@@ -204,6 +204,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "replay",
     },
     "api": {
+        "accounts",
         "errors",
         "version",
         "error_reports",

@@ -12,6 +12,7 @@ from starlette.types import Receive, Send
 from starlette.types import Scope as AsgiScope
 
 from paintdiff.accounts.scopes import ALL_SCOPES, Scope
+from paintdiff.api.a1111.lists import LISTS
 from paintdiff.api.routes import API_ROUTES
 from paintdiff.server.access import Access
 from paintdiff.server.identities import HEADER, Identity
@@ -27,6 +28,9 @@ FOR_ALL_WHO_ENTERED = {
     *("/api/models", "/api/models/downloads", "/api/openapi.json", "/docs", "/docs/{name}"),
     *("/api/models/downloads/{download_id}", "/api/retrain/status"),
     *("/v1/models", "/v1/models/{model_id:path}"),
+    *(f"/sdapi/v1/{each}" for each in (*LISTS, "options", "cmd-flags", "memory")),
+    *(f"/controlnet/{each}" for each in ("version", "model_list", "module_list")),
+    *("/controlnet/control_types", "/controlnet/settings", "/internal/ping"),
 }
 """Routes that show nothing of anybody's pictures and change nothing. Think twice to add one."""
 
