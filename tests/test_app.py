@@ -394,7 +394,7 @@ from paintdiff.config.settings import Settings
 nothing = None
 settings = Settings(share=True, share_open=True)
 hosts = Hosts()
-app = App(settings, *[nothing] * 6, hosts)
+app = App(settings, *[nothing] * 7, hosts)
 app._share()
 print("abc.gradio.live" in hosts)
 sys.stdout.reconfigure(encoding="ascii")

@@ -232,12 +232,12 @@ def test_the_key_is_sent_and_never_shown(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("PAINTDIFF_KEY", "pd_secret")
+    monkeypatch.setenv("PAINTDIFF_KEY", "a_secret")
     live.faults += [Fault("GET", "/health", 401)]
     assert run(live, "paint", "a boat", *SMALL, "--output", tmp_path / "boat.png") == 1
     assert "secret" not in "".join(capsys.readouterr())
     assert run(live, "paint", "a boat", *SMALL, "--output", tmp_path / "boat.png") == 0
-    assert {each[2]["authorization"] for each in live.requests} == {"Bearer pd_secret"}
+    assert {each[2]["authorization"] for each in live.requests} == {"Bearer a_secret"}
     named = live.url.replace("://", "://ada:secret@")
     live.faults += [Fault("GET", "/health", 404)]
     assert main.main(["paint", "a", "--output", str(tmp_path / "b.png"), "--server", named]) == 1

@@ -148,8 +148,8 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
         (
             "img2img",
             {"init_images": ["http://127.0.0.1:7860/x.png"]},
-            "init_images",
-            "addresses",
+            "init_images.0",
+            "fetches nothing from URLs",
         ),
         ("img2img", {"init_images": ["FILE:///etc/passwd"]}, "init_images", "addresses"),
         (
