@@ -15,11 +15,12 @@ MAX_FORM_BYTES = 8192
 SIGN_IN_PATH, SIGN_OUT_PATH = "/login", "/logout"
 _FIELDS = ("user", "password")
 
+# The colours of the page's theme in `ui/page.py`, which can't be asked for before signing in.
 _STYLE = """
-:root { color-scheme: light dark; --back: #f6f6f7; --card: #fff; --text: #1d1d20; --line: #c9c9cf;
-  --bad: #b3261e; --main: #b3400d; }
-@media (prefers-color-scheme: dark) { :root { --back: #131316; --card: #1e1e22; --text: #ececf0;
-  --line: #4a4a52; --bad: #ff8a80; --main: #c2500f; } }
+:root { color-scheme: light dark; --back: #f5f3ee; --card: #fffdfa; --text: #26241f;
+  --line: #d3cdc1; --bad: #b3261e; --main: #3f4fb3; }
+@media (prefers-color-scheme: dark) { :root { --back: #15161a; --card: #1d1f24; --text: #e9e7e2;
+  --line: #3a3d45; --bad: #ff8a80; --main: #5666cf; } }
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
   background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
@@ -29,7 +30,8 @@ h1 { margin: 0; font-size: 1.25rem; }
 label { display: grid; gap: 0.25rem; }
 input, button { font: inherit; padding: 0.6rem 0.75rem; border-radius: 0.5rem; width: 100%; }
 input { border: 1px solid var(--line); background: transparent; color: inherit; }
-button { border: 0; background: var(--main); color: #fff; cursor: pointer; }
+input:focus-visible { outline: 2px solid var(--main); outline-offset: -1px; }
+button { border: 0; font-weight: 600; background: var(--main); color: #fff; cursor: pointer; }
 p { margin: 0; color: var(--bad); }
 """
 
