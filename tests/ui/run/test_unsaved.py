@@ -57,7 +57,7 @@ def test_one_click_saves_them(shop: Shop) -> None:
     shop.folder.full = False
     assert shop.local.post("/unsaved", json={}).json() == {"waiting": None}
     assert shop.local.get("/status").json()["waiting"] is None
-    assert shop.local.get("/unsaved").status_code == 404, "reading changes nothing"
+    assert shop.local.get("/unsaved").status_code == 405, "reading changes nothing"
 
 
 def test_visitors_hear_of_their_own_only(shop: Shop) -> None:
