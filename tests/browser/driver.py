@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
 WAIT_MS = int(os.environ.get("BROWSER_TEST_WAIT_MS", "90000"))
 """How long a test waits for one thing, beside a worker that keeps the other core busy."""
 
-LONG = {"side": 512, "pictures": 8}
+LONG: dict[str, Any] = {"side": 512, "pictures": 8, "quality": "High"}
 """A run that a test means to interrupt: no machine should have finished it by then."""
 
 expect.set_options(timeout=WAIT_MS)
@@ -82,23 +83,27 @@ class Studio:
         """Type a number into `width`, `height` or `seed`."""
         self.page.fill(f"{self.id(name)} input[type=number]", str(value))
 
-    def ask(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
-        """Fill the form with something quick."""
+    def ask(
+        self, prompt: str, *, side: int = 64, pictures: int = 1, quality: str = "Draft"
+    ) -> None:
+        """Fill the form, with something quick unless told otherwise."""
         self.prompt.fill(prompt)
-        self.fast(pictures)
+        self.fast(pictures, quality)
         self.number("width", side)
         self.number("height", side)
         self.page.locator(f"{self.id('height')} input[type=number]").blur()
 
-    def fast(self, pictures: int = 1) -> None:
-        """Few steps."""
-        self.page.locator(f"{self.id('quality')} label", has_text="Draft").click()
+    def fast(self, pictures: int = 1, quality: str = "Draft") -> None:
+        """Choose few steps, or another quality."""
+        self.page.locator(f"{self.id('quality')} label", has_text=quality).click()
         self.number("num-images", pictures)
         self.page.locator(f"{self.id('num-images')} input[type=number]").blur()
 
-    def paint(self, prompt: str, *, side: int = 64, pictures: int = 1) -> None:
+    def paint(
+        self, prompt: str, *, side: int = 64, pictures: int = 1, quality: str = "Draft"
+    ) -> None:
         """Fill the form, mark the picture shown so far as an earlier one, and click Generate."""
-        self.ask(prompt, side=side, pictures=pictures)
+        self.ask(prompt, side=side, pictures=pictures, quality=quality)
         self.page.evaluate(
             """stage => document.querySelectorAll(`${stage} img.final`)
             .forEach((image) => { image.dataset.earlier = ""; })""",

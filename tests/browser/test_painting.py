@@ -44,7 +44,7 @@ def test_a_run_and_the_settings_survive_a_reload(studio: Studio) -> None:
     studio.wait_until_ready()
     expect(studio.prompt).to_have_value("a green tree by the sea")
     expect(studio.page.locator("#width input")).to_have_value(str(LONG["side"]))
-    expect(studio.page.locator("#quality input:checked")).to_have_value("fast")
+    expect(studio.page.locator("#quality input:checked")).to_have_value("high")
     expect(studio.generate).to_have_text("Queue another")
     studio.page.wait_for_selector("img.preview")
     first = studio.line.inner_text()
