@@ -26,7 +26,7 @@ def parse_scopes(names: Iterable[str]) -> frozenset[Scope]:
     """Return the scopes of these names.
 
     Raises:
-        RequestError: One is unknown, or there is none.
+        RequestError: A name is unknown, or no name was given.
     """
     found: set[Scope] = set()
     for name in names:

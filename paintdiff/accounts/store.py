@@ -137,7 +137,7 @@ class AccountStore:
         """Revoke the key of a name or an id.
 
         Raises:
-            RequestError: There is none that isn't revoked yet.
+            RequestError: No active key has this name or id.
         """
         if _CONTROL.search(name):  # no database could hold it
             raise RequestError(messages.no_such_key(name), field="name")

@@ -94,7 +94,7 @@ class A1111Body(LenientBody):
 
 
 class PaintBody(A1111Body):
-    """What txt2img and img2img have in common.
+    """Hold the fields that txt2img and img2img share.
 
     Open values are the model's: `steps`, `cfg_scale`, the sampler and the size have no defaults.
     """
@@ -178,7 +178,7 @@ class FileData(BaseModel):
 
 
 class ExtrasBody(A1111Body):
-    """What the requests to enlarge pictures have in common."""
+    """Hold the fields that the upscaling requests share."""
 
     resize_mode: Literal[0, 1] = 0
     show_extras_results: bool = True

@@ -23,18 +23,10 @@ from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, make_token, name_browser
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.gallery import messages, routes
 from tests.gallery.records import record
-
-
-class NoQueue:
-    def unfinished(self, session: str) -> int:
-        return 0
-
-    async def forget(self, session: str) -> None:
-        return
 
 
 @pytest.fixture
@@ -50,7 +42,7 @@ def app(gallery: Gallery, context: PageContext) -> Guard:
     server.include_router(routes.gallery_routes(gallery, context))
     hosts = Hosts()
     hosts.allow("studio.lan")  # as for a share link; with it from the start, a proxy is expected
-    return Guard(Access(server, PageEvents({}), Sessions(NoQueue())), hosts)
+    return Guard(Access(server, PageEvents({}), Sessions(NoEvents())), hosts)
 
 
 @pytest.fixture

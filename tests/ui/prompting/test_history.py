@@ -16,12 +16,12 @@ from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import make_token, name_browser
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.gallery.routes import gallery_routes
 from paintdiff.ui.prompting import history
 from paintdiff.ui.prompting.routes import prompting_routes
-from tests.ui.gallery.test_routes import NoQueue, add, browser
+from tests.ui.gallery.test_routes import add, browser
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def app(gallery: Gallery, context: PageContext) -> Guard:
     server.include_router(gallery_routes(gallery, context))
     hosts = Hosts()
     hosts.allow("studio.lan")
-    return Guard(Access(server, PageEvents({}), Sessions(NoQueue())), hosts)
+    return Guard(Access(server, PageEvents({}), Sessions(NoEvents())), hosts)
 
 
 @pytest.fixture

@@ -15,10 +15,9 @@ from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.prompting import routes
-from tests.ui.gallery.test_routes import NoQueue
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def client(context: PageContext, tmp_path: Path) -> TestClient:
     server = FastAPI()
     server.include_router(routes.prompting_routes(replace(context, models_dirs=(tmp_path,))))
     return TestClient(
-        Guard(Access(server, PageEvents({}), Sessions(NoQueue())), Hosts()),
+        Guard(Access(server, PageEvents({}), Sessions(NoEvents())), Hosts()),
         base_url="http://localhost",
     )
 

@@ -27,10 +27,9 @@ from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, make_token, name_browser
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.replay import runs
 from paintdiff.ui.replay.routes import replay_routes
-from tests.ui.gallery.test_routes import NoQueue
 
 REQUEST = TextToImage(
     prompt="a house", width=64, height=64, num_inference_steps=4, seed=7, sampler="Euler a"
@@ -57,7 +56,7 @@ def app(gallery: Gallery, engine: Engine) -> Guard:
     server.include_router(replay_routes(gallery, engine))
     hosts = Hosts()
     hosts.allow("studio.lan")
-    return Guard(Access(server, PageEvents({}), Sessions(NoQueue())), hosts)
+    return Guard(Access(server, PageEvents({}), Sessions(NoEvents())), hosts)
 
 
 @pytest.fixture

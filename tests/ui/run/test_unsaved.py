@@ -18,10 +18,10 @@ from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import make_token, name_browser
 from paintdiff.server.page_events import PageEvents
-from paintdiff.server.sessions import Sessions
+from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.run import messages, routes
 from tests.gallery.test_recording import REQUEST, Broken, painted
-from tests.ui.gallery.test_routes import NoQueue, browser
+from tests.ui.gallery.test_routes import browser
 
 
 class Shop:
@@ -35,7 +35,7 @@ class Shop:
         server.include_router(routes.status_routes(engine, self.recorder))
         hosts = Hosts()
         hosts.allow("studio.lan")
-        self.app = Guard(Access(server, PageEvents({}), Sessions(NoQueue())), hosts)
+        self.app = Guard(Access(server, PageEvents({}), Sessions(NoEvents())), hosts)
         self.local = TestClient(self.app, base_url="http://localhost", client=("127.0.0.1", 1))
 
 
