@@ -6,31 +6,27 @@ The command `paintdiffusion` runs `main`; so do `app.py` in a checkout, and the 
 
 from __future__ import annotations
 
-import errno
-import importlib
 import logging
 import os
 import secrets
-import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from paintdiff.config import messages
 from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
 from paintdiff.errors import GalleryError, PaintError, SettingsError
+from paintdiff.serving import bind_socket, import_webview, make_server, serve, serve_in_window
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.process import prepare_process
 from paintdiff.system.threads import lower_priority
 
 if TYPE_CHECKING:
     import gradio as gr
-    import uvicorn
     from fastapi import FastAPI
     from starlette.types import ASGIApp
 
@@ -50,7 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHUTDOWN_SECONDS = 1
 BIN_CHECK_SECONDS = 3600.0
 PAINTING_FIRST_SECONDS = 1.0
 _LISTED_FILES = 20
@@ -263,13 +258,13 @@ class App:
         """
         settings = self.settings
         program = program_name(headless=self.page is None)
-        listening = _bind_socket(settings.host, settings.port, program)
+        listening = bind_socket(settings.host, settings.port, program)
         try:
-            server = _make_server(self.build_server(), settings.log_level, self._started)
+            server = make_server(self.build_server(), settings.log_level, self._started)
             if settings.window:
-                _serve_in_window(server, listening, self._find_url())
+                serve_in_window(server, listening, self._find_url())
             else:
-                _serve(server, listening)
+                serve(server, listening)
         finally:
             self.ended.set()
             listening.close()
@@ -427,7 +422,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.window:
             if headless:
                 raise SettingsError(messages.WINDOW_NEEDS_PAGE)
-            _import_webview()
+            import_webview()
         app = App.compose(settings, headless=headless)
     except PaintError as error:
         sys.stderr.write(f"{error}\n")
@@ -452,63 +447,6 @@ def _make_tools(context: ApiContext) -> McpApp:
     return McpApp(context)
 
 
-def _bind_socket(host: str, port: int, program: str) -> socket.socket:
-    """Bind a socket to the address.
-
-    Raises:
-        PaintError: The address is taken or not this machine's.
-    """
-    bare = host.strip("[]")
-    listening = socket.socket(socket.AF_INET6 if ":" in bare else socket.AF_INET)
-    if os.name == "posix":  # on Windows it would let two programs listen on one port
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((bare, port))
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PaintError(
-                messages.port_in_use(port, program, port + 1 if port < 65535 else port - 1)
-            ) from error
-        raise PaintError(messages.cannot_listen(host, port, error.strerror)) from error
-    return listening
-
-
-def _make_server(app: ASGIApp, log_level: str, started: Callable[[], None]) -> uvicorn.Server:
-    import uvicorn  # noqa: PLC0415 (see `App.compose`)
-
-    from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                started()
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # A second Ctrl-C would interrupt the shutdown, which takes a second at most.
-            if not self.should_exit:
-                super().handle_exit(sig, frame)
-
-    config = uvicorn.Config(
-        app,
-        log_level=log_level,
-        http=TimedProtocol,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    return Server(config)
-
-
-def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
-    try:
-        server.run([listening])
-    except KeyboardInterrupt:
-        _say("")
-
-
 def _say_what_came(report: ImportReport) -> None:
     """Say how many pictures came from watched folders, and of some why they didn't."""
     for path, reason in report.failed[:_LISTED_FILES]:
@@ -517,34 +455,6 @@ def _say_what_came(report: ImportReport) -> None:
         logger.info("%s", messages.imported_without(path, ", ".join(names)))
     if report.imported or report.moved or report.failed:
         _say(messages.came_from_folders(report.imported, report.moved, len(report.failed)))
-
-
-def _import_webview() -> Any:
-    """Return pywebview's module.
-
-    Raises:
-        SettingsError: It isn't installed.
-    """
-    try:
-        return importlib.import_module("webview")
-    except ImportError as error:
-        raise SettingsError(messages.WINDOW_NEEDS_PYWEBVIEW) from error
-
-
-def _serve_in_window(server: uvicorn.Server, listening: socket.socket, url: str) -> None:
-    """Serve until the desktop window is closed, which must belong to the main thread."""
-    webview = _import_webview()
-    serving = threading.Thread(target=_serve, args=(server, listening), name="server")
-    serving.start()
-    try:
-        while serving.is_alive() and not server.started:
-            serving.join(0.05)
-        if server.started:
-            webview.create_window("PaintDiffusion", url, width=1440, height=900)
-            webview.start()
-    finally:
-        server.should_exit = True
-        serving.join()
 
 
 def _can_be_shown(text: str) -> bool:

@@ -337,6 +337,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.tabs",
     },
     "ui.gradio_server": {"server", "ui.page"},
+    "serving": {"errors", "config", "server"},
     "app": {
         "accounts",
         "api",
@@ -352,6 +353,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "prompts",
         "qr_codes",
         "server",
+        "serving",
         "system",
         "ui.common",
         "ui.gallery",
