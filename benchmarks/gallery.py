@@ -29,12 +29,12 @@ from pathlib import Path
 
 from benchmarks.memory import own_bytes
 from benchmarks.reporting import recorded, table
-from paintdiff.gallery import search
-from paintdiff.gallery.database import Database
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record, make_id
-from paintdiff.gallery.rows import to_row
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.records import search
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record, make_id
+from paintdiff.gallery.records.rows import to_row
+from paintdiff.gallery.records.store import GalleryStore
 from paintdiff.imaging.geometry import Size
 
 TARGET_READ_MS, TARGET_ADD_MS = 50.0, 10.0

@@ -52,11 +52,12 @@ from benchmarks.disk_calls import (
     run_watched,
 )
 from benchmarks.gallery_scenarios import SCENARIOS, Place, Scenario, find_faults
-from paintdiff.gallery import files, importing, input_files
 from paintdiff.gallery.describing import record_of_picture
-from paintdiff.gallery.files import PictureFolder, write_png
+from paintdiff.gallery.files import input_files, saving
+from paintdiff.gallery.files.picture_files import read_picture_file
+from paintdiff.gallery.files.saving import PictureFolder, write_png
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.importing import import_folder
 from paintdiff.gallery.recording import Recorder
 from paintdiff.jobs.events import Picture
 
@@ -332,7 +333,7 @@ def hide_no_names(*, slowly: bool = False) -> Generator[None]:
             os.fsync(file.fileno())
 
     with ExitStack() as stack:
-        for module in (files, importing, input_files):
+        for module in (saving, import_folder, input_files):
             stack.enter_context(patch.object(module, "new_file", new_file))
         yield
 

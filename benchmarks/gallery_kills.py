@@ -39,10 +39,10 @@ from benchmarks.gallery_faults import hide_no_names, in_child
 from benchmarks.gallery_scenarios import SCENARIOS, Acknowledge, Place, find_faults
 from paintdiff.app import App
 from paintdiff.config.settings import Settings
-from paintdiff.gallery.importing import import_folder
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record, make_id
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.importing.import_folder import import_folder
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record, make_id
+from paintdiff.gallery.records.store import GalleryStore
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.system.process import prepare_process
 

@@ -21,20 +21,20 @@ from PIL.PngImagePlugin import PngInfo
 from sqlalchemy import JSON, column, insert, table
 
 from paintdiff.errors import PaintError, StorageError
-from paintdiff.gallery import database as database_module
-from paintdiff.gallery import search
 from paintdiff.gallery.adoption import empty_bin
 from paintdiff.gallery.checking import find_mismatches, repair
-from paintdiff.gallery.database import Database
 from paintdiff.gallery.describing import record_of_file
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.picture_files import SUFFIXES, read_picture_file
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import import_folder
-from paintdiff.gallery.picture_files import SUFFIXES, read_picture_file
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record, make_id
+from paintdiff.gallery.importing.import_folder import import_folder
 from paintdiff.gallery.recording import Recorder
-from paintdiff.gallery.schema import to_microseconds
+from paintdiff.gallery.records import database as database_module
+from paintdiff.gallery.records import search
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record, make_id
+from paintdiff.gallery.records.schema import to_microseconds
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job

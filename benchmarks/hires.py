@@ -31,7 +31,7 @@ from paintdiff.jobs.request_parts import HiresFix, Upscaling
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, contact_sheet, list_held_out_prompts, score
-from paintdiff.mini.judge import Judge, load_judge
+from paintdiff.mini.networks.judge import Judge, load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.inference.denoising_run import Denoising, Source
 from paintdiff.models.manager.model_manager import ModelManager

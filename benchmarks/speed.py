@@ -52,7 +52,7 @@ from paintdiff.jobs.events import Finished, Progress
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.mini.__main__ import JUDGE
 from paintdiff.mini.evaluate import AskedPicture, list_held_out_prompts, score
-from paintdiff.mini.judge import load_judge
+from paintdiff.mini.networks.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, read_recipe
 from paintdiff.models.acceleration.engines import EngineName
 from paintdiff.models.inference.pipelines.leased_pipeline import LeasedPipeline

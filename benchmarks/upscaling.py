@@ -43,7 +43,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.tiles import FEATHER_PX
 from paintdiff.jobs.input_images import InputImage

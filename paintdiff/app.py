@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
     from paintdiff.api.mcp.server import McpApp
     from paintdiff.engine.engine import Engine
-    from paintdiff.gallery.files import PictureFolder
+    from paintdiff.gallery.files.saving import PictureFolder
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.importing import ImportReport
+    from paintdiff.gallery.importing.import_folder import ImportReport
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.server.page_events import PageEvents
@@ -84,7 +84,7 @@ class App:
         from paintdiff.config.user_folders import find_user_cache_folder  # noqa: PLC0415
         from paintdiff.engine.engine import Engine  # noqa: PLC0415
         from paintdiff.engine.visitor_limits import VisitorLimits  # noqa: PLC0415
-        from paintdiff.gallery.files import PictureFolder  # noqa: PLC0415
+        from paintdiff.gallery.files.saving import PictureFolder  # noqa: PLC0415
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
         from paintdiff.gallery.settings.earlier import EarlierPictures  # noqa: PLC0415
@@ -165,7 +165,7 @@ class App:
         from paintdiff.api.context import ApiContext  # noqa: PLC0415
         from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes  # noqa: PLC0415
         from paintdiff.server.access import Access  # noqa: PLC0415
-        from paintdiff.server.gate import Gate  # noqa: PLC0415
+        from paintdiff.server.authentication.gate import Gate  # noqa: PLC0415
         from paintdiff.server.guard import Guard  # noqa: PLC0415
         from paintdiff.server.origins import Origins  # noqa: PLC0415
         from paintdiff.server.page_events import PageEvents  # noqa: PLC0415
@@ -342,7 +342,7 @@ class App:
 
     def _watch_folders(self) -> None:
         """Import pictures that appear in the watched folders, until the app ends."""
-        from paintdiff.gallery.watching import FolderWatcher  # noqa: PLC0415 (see `compose`)
+        from paintdiff.gallery.importing.watching import FolderWatcher  # noqa: PLC0415 (see `compose`)
 
         lower_priority()
         folders = self.settings.watch_dir
@@ -355,7 +355,7 @@ class App:
 
     def _make_thumbnails(self) -> None:
         """Make thumbnails of pictures that were added last, until the app ends."""
-        from paintdiff.gallery.thumbnails_ahead import ThumbnailsAhead  # noqa: PLC0415 (see `compose`)
+        from paintdiff.gallery.importing.thumbnails_ahead import ThumbnailsAhead  # noqa: PLC0415 (see `compose`)
 
         lower_priority()
         ThumbnailsAhead(self.gallery, self._is_painting).run(self.ended)

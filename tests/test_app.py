@@ -28,10 +28,10 @@ from paintdiff.app import _check_shared  # pyright: ignore[reportPrivateUsage]
 from paintdiff.config.preferences import Preferences
 from paintdiff.config.settings import Settings
 from paintdiff.errors import SettingsError
-from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.rows import set_values
+from paintdiff.gallery.records.database import FILE_NAME
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.rows import set_values
 from tests.gallery.records import record
 from tests.gallery.test_importing import write
 
@@ -160,7 +160,7 @@ def test_a_public_link_needs_something_that_keeps_strangers_out(tmp_path: Path) 
 
 RECORDED = """
 import app
-from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.requests import TextToImage
 composed = app.App.compose(app.Settings.read(["--output-dir", "out"]))
 done = composed.engine.generate(TextToImage(prompt="a boat", num_inference_steps=2, seed=1))

@@ -1,4 +1,4 @@
-"""The tables of API keys and users. A change here needs a migration in `gallery/migrations`."""
+"""The tables of API keys and users. A change needs a migration in `gallery/records/migrations`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from paintdiff.gallery.schema import Moment, Table
+from paintdiff.gallery.records.schema import Moment, Table
 
 
 class KeyRow(Table):

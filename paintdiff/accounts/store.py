@@ -16,7 +16,7 @@ from paintdiff.accounts.hashes import KEY_MARK, hash_secret, make_key
 from paintdiff.accounts.schema import KeyRow, UserRow
 from paintdiff.accounts.scopes import Scope, format_scopes
 from paintdiff.errors import RequestError
-from paintdiff.gallery.database import Database
+from paintdiff.gallery.records.database import Database
 
 MAX_NAME_CHARACTERS = 64
 MIN_PASSWORD_CHARACTERS = 8

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BeforeValidator, WithJsonSchema
 
 from paintdiff.api import messages
-from paintdiff.gallery.files import encode_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.jobs.input_images import InputImage
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from paintdiff.api import messages
 from paintdiff.api.routing import make_router
 from paintdiff.errors import PictureNotFoundError, RequestError
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.server.identities import current_identity
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from paintdiff.api.problems import UNKNOWN_KIND, describe_failure
 from paintdiff.api.routing import make_router
 from paintdiff.api.submissions import follow, wait_until_finished
 from paintdiff.errors import PictureNotFoundError, RequestError
-from paintdiff.gallery.files import encode_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.jobs.events import (
     Cancelled,
     CellDone,

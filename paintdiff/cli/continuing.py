@@ -15,7 +15,7 @@ from paintdiff.cli.flag_values import parse_path
 from paintdiff.cli.progress import watch_job
 from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.jobs.request_parts import Branch

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.cli import messages
 from paintdiff.errors import RequestError, StorageError
-from paintdiff.gallery.files import write_picture_file, write_png
+from paintdiff.gallery.files.saving import write_picture_file, write_png
 from paintdiff.imaging.images import MAX_FILE_BYTES
 from paintdiff.imaging.messages import unreadable_file
 from paintdiff.jobs.events import Picture

@@ -25,11 +25,11 @@ from paintdiff.client.remote_gallery import RemoteGallery
 from paintdiff.config.settings import Settings
 from paintdiff.errors import PaintError, PictureNotFoundError, RequestError
 from paintdiff.gallery.checking import find_mismatches, repair
-from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import ImportReport, import_folder
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.importing.import_folder import ImportReport, import_folder
+from paintdiff.gallery.records.database import FILE_NAME
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.system.atomic_files import new_file
 
 _SHOWN_CHARACTERS = 60

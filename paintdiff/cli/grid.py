@@ -23,7 +23,7 @@ from paintdiff.client.remote_engine import RemoteEngine, RemoteJob
 from paintdiff.engine.engine import Engine
 from paintdiff.engine.speed import TimeForecast
 from paintdiff.errors import JobCancelledError, PaintError, RequestError
-from paintdiff.gallery.files import write_picture_file, write_png
+from paintdiff.gallery.files.saving import write_picture_file, write_png
 from paintdiff.jobs.axes import AXES
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.grid_cells import count_cells, make_matrix, plan_cells

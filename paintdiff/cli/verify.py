@@ -20,7 +20,7 @@ from paintdiff.config.settings import Settings
 from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import JobCancelledError, MetadataError, PaintError, RequestError
-from paintdiff.gallery.input_files import InputFiles
+from paintdiff.gallery.files.input_files import InputFiles
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.preprocessors.annotators import Annotators

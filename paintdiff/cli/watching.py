@@ -13,8 +13,8 @@ from types import FrameType
 from paintdiff.cli import messages
 from paintdiff.cli.flag_values import parse_path
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import ImportReport
-from paintdiff.gallery.watching import FolderWatcher
+from paintdiff.gallery.importing.import_folder import ImportReport
+from paintdiff.gallery.importing.watching import FolderWatcher
 
 _POLL_SECONDS = 0.5
 

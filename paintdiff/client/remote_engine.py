@@ -21,7 +21,7 @@ from paintdiff.errors import (
     PaintError,
     ServerError,
 )
-from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.files.picture_files import read_picture_file
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import TERMINAL, Cancelled, CellDone, Event, Failed, Finished
 from paintdiff.jobs.grid_cells import count_cells

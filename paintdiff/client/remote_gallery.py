@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 from paintdiff.client import messages
 from paintdiff.client.connection import Connection
 from paintdiff.errors import RequestError, ServerError
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.geometry import Size
 
 PAGE_LENGTH = 200

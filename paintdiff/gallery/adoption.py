@@ -17,9 +17,9 @@ from paintdiff.gallery.describing import (
     used_hashes,
     with_parent,
 )
+from paintdiff.gallery.files.picture_files import SUFFIXES, PictureFile, read_picture_file
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import SUFFIXES, PictureFile, read_picture_file
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.record import Record
 
 logger = logging.getLogger(__name__)
 

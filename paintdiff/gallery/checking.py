@@ -10,10 +10,10 @@ from pathlib import Path
 from paintdiff.errors import RequestError
 from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import adopt_orphans, list_day_files
+from paintdiff.gallery.files.picture_files import read_picture_file
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.system.atomic_files import remove_stale_parts
 from paintdiff.system.regular_files import open_file
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from paintdiff.gallery.picture_files import PictureFile
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.files.picture_files import PictureFile
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from paintdiff.errors import PictureNotFoundError
 from paintdiff.gallery import messages
-from paintdiff.gallery.database import FILE_NAME, Database, check_url
-from paintdiff.gallery.input_files import InputFiles
-from paintdiff.gallery.record import Record
-from paintdiff.gallery.store import GalleryStore
-from paintdiff.gallery.thumbnails import Thumbnails
+from paintdiff.gallery.files.input_files import InputFiles
+from paintdiff.gallery.files.thumbnails import Thumbnails
+from paintdiff.gallery.records.database import FILE_NAME, Database, check_url
+from paintdiff.gallery.records.record import Record
+from paintdiff.gallery.records.store import GalleryStore
 from paintdiff.jobs.requests import Request, parse_saved_request
 
 _ID = re.compile(r"[0-9a-z]{1,40}")

@@ -33,10 +33,10 @@ from paintdiff.gallery.describing import (
     used_hashes,
     with_parent,
 )
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.picture_files import read_picture_file
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.record import Record
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job, RunningJob
 from paintdiff.jobs.requests import Grid, Request

@@ -21,7 +21,7 @@ from paintdiff.jobs.requests import (
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
 
 MAX_VARIATIONS = 16
 _OTHER = frozenset(

@@ -20,23 +20,23 @@ from paintdiff.config.presets import presets_folder
 from paintdiff.errors import PaintError
 from paintdiff.mini.ablation import ablate_autoencoder, ablate_painter
 from paintdiff.mini.adopt import adopt_pipeline
-from paintdiff.mini.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
-from paintdiff.mini.control import export_control, train_control
-from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset, render_dataset
+from paintdiff.mini.data.dataset import Dataset, cache_masks, open_dataset, render_dataset
 from paintdiff.mini.evaluate import contact_sheet, evaluate, evaluate_control, paint_prompts
 from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
 from paintdiff.mini.export import export_pipeline
-from paintdiff.mini.judge import load_judge, save_judge, train_judge
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import Painter, train_painter
-from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
-from paintdiff.mini.upscaler import (
+from paintdiff.mini.networks.autoencoder import cache_latents, sharpen_decoder, train_autoencoder
+from paintdiff.mini.networks.control import export_control, train_control
+from paintdiff.mini.networks.judge import load_judge, save_judge, train_judge
+from paintdiff.mini.networks.painter import Painter, train_painter
+from paintdiff.mini.networks.upscaler import (
     cache_painted,
     export_upscaler,
     load_upscaler,
     render_pictures,
     train_upscaler,
 )
+from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 SHIPPED = presets_folder() / "mini"
 JUDGE = SHIPPED.with_name("mini-judge")

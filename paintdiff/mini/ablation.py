@@ -21,14 +21,14 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 from numpy.typing import NDArray
 
-from paintdiff.mini.autoencoder import cache_latents, scaling_factor, train_autoencoder
-from paintdiff.mini.dataset import HELD_OUT, Dataset, as_pixels, cache_masks, scene_seeds
+from paintdiff.mini.data.dataset import HELD_OUT, Dataset, as_pixels, cache_masks, scene_seeds
 from paintdiff.mini.evaluate import EVALUATION_OFFSET, evaluate
 from paintdiff.mini.evaluate_upscaler import photographs
 from paintdiff.mini.export import pipeline_of
-from paintdiff.mini.judge import Judge
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import train_painter
+from paintdiff.mini.networks.autoencoder import cache_latents, scaling_factor, train_autoencoder
+from paintdiff.mini.networks.judge import Judge
+from paintdiff.mini.networks.painter import train_painter
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import render, sample_scene
 

@@ -8,9 +8,9 @@ from diffusers import ControlNetModel, StableDiffusionPipeline
 from torch import nn
 
 from paintdiff.errors import WorldError
-from paintdiff.mini.autoencoder import build_autoencoder
 from paintdiff.mini.loop import TrainingLoop
-from paintdiff.mini.painter import build_painter, build_reader
+from paintdiff.mini.networks.autoencoder import build_autoencoder
+from paintdiff.mini.networks.painter import build_painter, build_reader
 from paintdiff.mini.recipe import Recipe
 
 

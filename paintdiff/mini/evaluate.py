@@ -19,9 +19,9 @@ from diffusers import (
 from numpy.typing import NDArray
 from PIL import Image
 
-from paintdiff.mini.control import edge_overlap
-from paintdiff.mini.dataset import HELD_OUT, scene_seeds
-from paintdiff.mini.judge import Judge, value_of
+from paintdiff.mini.data.dataset import HELD_OUT, scene_seeds
+from paintdiff.mini.networks.control import edge_overlap
+from paintdiff.mini.networks.judge import Judge, value_of
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import Scene, describe, render, sample_scene
 from paintdiff.preprocessors.lines import detect_canny_edges

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from spandrel.architectures.Compact import Compact
 
-from paintdiff.mini.dataset import HELD_OUT, scene_seeds
-from paintdiff.mini.degradations import degrade, shrink
+from paintdiff.mini.data.dataset import HELD_OUT, scene_seeds
+from paintdiff.mini.data.degradations import degrade, shrink
 from paintdiff.mini.evaluate import EVALUATION_OFFSET
-from paintdiff.mini.judge import Judge
-from paintdiff.mini.perceptual import feature_distance
+from paintdiff.mini.networks.judge import Judge
+from paintdiff.mini.networks.perceptual import feature_distance
+from paintdiff.mini.networks.upscaler import as_floats, lanczos, through_vae
 from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.upscaler import as_floats, lanczos, through_vae
 from paintdiff.mini.world import render, sample_scene
 
 PHOTOGRAPHS = (

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline
 
-from paintdiff.mini.autoencoder import scaling_factor
-from paintdiff.mini.dataset import Dataset, as_pixels
-from paintdiff.mini.objective import build_scheduler
-from paintdiff.mini.painter import Painter
+from paintdiff.mini.data.dataset import Dataset, as_pixels
+from paintdiff.mini.networks.autoencoder import scaling_factor
+from paintdiff.mini.networks.objective import build_scheduler
+from paintdiff.mini.networks.painter import Painter
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.tokenizer import save_tokenizer
 from paintdiff.mini.world import words

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from paintdiff.errors import InputMissingError, NotRepeatableError
-from paintdiff.gallery.input_files import InputFiles
-from paintdiff.gallery.metadata import read_settings
+from paintdiff.gallery.files.input_files import InputFiles
+from paintdiff.gallery.settings.metadata import read_settings
 from paintdiff.imaging.images import decode_pixels
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.provenance import Provenance

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from paintdiff.gallery.input_files import InputFiles
+from paintdiff.gallery.files.input_files import InputFiles
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.job import Job

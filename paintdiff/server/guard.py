@@ -21,14 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.accounts.scopes import VISITOR_SCOPES
 from paintdiff.server import identities, messages
-from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
-from paintdiff.server.connections import send_in_pieces
-from paintdiff.server.credentials import read_credentials
-from paintdiff.server.gate import Gate
-from paintdiff.server.identities import Identity, make_stranger
-from paintdiff.server.origins import Origins
-from paintdiff.server.problems import ErrorShapes, Refusal, strip_root_path
-from paintdiff.server.sign_in_page import (
+from paintdiff.server.authentication.credentials import read_credentials
+from paintdiff.server.authentication.gate import Gate
+from paintdiff.server.authentication.sign_in_page import (
     MAX_FORM_BYTES,
     SIGN_IN_PATH,
     SIGN_OUT_PATH,
@@ -36,7 +31,12 @@ from paintdiff.server.sign_in_page import (
     show_sign_in,
     show_sign_out,
 )
-from paintdiff.server.sign_ins import SIGN_IN_SECONDS
+from paintdiff.server.authentication.sign_ins import SIGN_IN_SECONDS
+from paintdiff.server.bodies import ArrivingBodies, LimitedBody, too_large
+from paintdiff.server.connections import send_in_pieces
+from paintdiff.server.identities import Identity, make_stranger
+from paintdiff.server.origins import Origins
+from paintdiff.server.problems import ErrorShapes, Refusal, strip_root_path
 from paintdiff.server.visitors import identify_visitor, read_client_address
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")

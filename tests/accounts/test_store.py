@@ -13,8 +13,8 @@ from paintdiff.accounts.hashes import find_key_id, is_secret
 from paintdiff.accounts.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope, parse_scopes
 from paintdiff.accounts.store import AccountStore
 from paintdiff.errors import GalleryUnavailableError, RequestError
-from paintdiff.gallery.database import Database
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.records.database import Database
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from fastapi.testclient import TestClient
 from paintdiff.api.context import ApiContext
 from paintdiff.api.routes import API_ROUTES, ERROR_SHAPES, api_routes
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.server.access import Access
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.problems import ErrorShapes

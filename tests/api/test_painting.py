@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.requests import TextToImage
 from tests.api.conftest import Served
 

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, expect
 
 from paintdiff.gallery.adoption import empty_bin
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.store import PictureQuery
+from paintdiff.gallery.records.store import PictureQuery
 from tests.browser.conftest import running_app
 from tests.browser.driver import Studio
 from tests.browser.test_tabs import canvas_of

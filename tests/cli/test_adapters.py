@@ -9,7 +9,7 @@ from PIL import Image
 from paintdiff.cli import main
 from paintdiff.cli.adapters import read_adapter_flags
 from paintdiff.cli.flags import BAD_VALUE, build_parser
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.request_parts import FreeU, LoraInput
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.models.catalog.catalog import Catalog

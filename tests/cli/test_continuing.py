@@ -9,7 +9,7 @@ import pytest
 
 from paintdiff.cli.main import main
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.events import Picture
 from tests.cli.test_video import Run, painted
 

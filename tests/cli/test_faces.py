@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.cli.main import main
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.models.upscaling import face_restorer
 from tests.faces import DETECTOR, SQUARE_PX, save_detector, save_tiny_restoreformer
 

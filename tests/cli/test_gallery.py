@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from paintdiff.cli.main import main
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job
 from tests.gallery.test_importing import write

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from paintdiff.cli import main
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.requests import Grid, TextToImage
 from tests.tiny import save_tiny_pipeline
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from paintdiff.cli import files, main
 from paintdiff.errors import StorageError
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.request_parts import HiresFix
 from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
 from paintdiff.models.catalog.catalog import Catalog

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from paintdiff.cli import files, main, progress
 from paintdiff.errors import MemoryBudgetError, StorageError
-from paintdiff.gallery.files import write_png
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.files.saving import write_png
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.events import Event, Picture, Progress
 from paintdiff.jobs.requests import Upscale
 from paintdiff.models.upscaling.upscaler import LoadedUpscaler

@@ -11,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.cli.main import main
-from paintdiff.gallery.metadata import REQUEST_KEY
+from paintdiff.gallery.settings.metadata import REQUEST_KEY
 from tests.tiny import save_tiny_pipeline
 
 SMALL = ("--size", "64x64", "--steps", "2", "--device", "cpu", "--seed", "7", "--quiet")

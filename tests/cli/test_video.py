@@ -11,7 +11,7 @@ from PIL import Image
 
 from paintdiff.cli.main import main
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.jobs.events import Picture

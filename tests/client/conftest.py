@@ -16,10 +16,10 @@ from starlette.types import Message, Receive, Scope, Send
 from paintdiff.api.context import ApiContext
 from paintdiff.client import connection
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.models.hub.downloads import Downloads
 from paintdiff.models.manager.model_manager import ModelManager
 from tests.api.conftest import serve

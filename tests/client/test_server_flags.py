@@ -15,7 +15,7 @@ from PIL import Image
 
 from paintdiff.cli import main
 from paintdiff.client import connection
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.models.manager.model_manager import ModelManager
 from tests.client.conftest import Fault, LiveApp
 

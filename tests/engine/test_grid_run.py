@@ -12,11 +12,11 @@ from paintdiff.engine import grid_run
 from paintdiff.engine.engine import Engine
 from paintdiff.engine.worker import Run
 from paintdiff.errors import MemoryBudgetError, RequestError
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.metadata import read_request
 from paintdiff.gallery.recording import Recorder
-from paintdiff.gallery.store import PictureQuery
+from paintdiff.gallery.records.store import PictureQuery
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.events import (
     Cancelled,
     CellDone,

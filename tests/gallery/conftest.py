@@ -9,9 +9,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from paintdiff.gallery.database import Database
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.store import GalleryStore
 from tests.gallery.postgresql import running_server
 
 

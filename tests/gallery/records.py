@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.geometry import Size
 
 START = datetime(2026, 11, 30, 12, tzinfo=UTC)

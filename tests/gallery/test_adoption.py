@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from paintdiff.gallery.adoption import adopt_orphans
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.job import Job
 from tests.gallery.test_recording import REQUEST, painted
 
@@ -110,7 +110,7 @@ def _refuse(self: Path, missing_ok: bool = False) -> None:
 def test_a_process_killed_after_saving_loses_nothing(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path\n"
-        "from paintdiff.gallery.files import PictureFolder\n"
+        "from paintdiff.gallery.files.saving import PictureFolder\n"
         "from paintdiff.gallery.gallery import Gallery\n"
         "from paintdiff.gallery.recording import Recorder\n"
         "from paintdiff.jobs.job import Job\n"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from paintdiff.errors import MetadataError
-from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.gallery.settings.comfyui import is_graph, settings_from_graph
+from paintdiff.gallery.settings.metadata import find_settings, read_settings
 from tests.gallery.test_other_programs import CAT, png, said, with_exif
 
 

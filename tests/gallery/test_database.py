@@ -26,9 +26,9 @@ from paintdiff.errors import (
     GalleryUnavailableError,
     SettingsError,
 )
-from paintdiff.gallery import database as module
-from paintdiff.gallery.database import FILE_NAME, Database
-from paintdiff.gallery.schema import Table
+from paintdiff.gallery.records import database as module
+from paintdiff.gallery.records.database import FILE_NAME, Database
+from paintdiff.gallery.records.schema import Table
 
 
 def test_the_migrations_make_what_the_schema_says(database: Database) -> None:

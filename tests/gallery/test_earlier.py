@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
 from paintdiff.gallery.settings.earlier import EarlierPictures

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import StorageError
-from paintdiff.gallery import files
-from paintdiff.gallery.files import PictureFolder, write_png
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.files import saving
+from paintdiff.gallery.files.saving import PictureFolder, write_png
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.system import atomic_files
 from tests.gallery.test_metadata import picture
 
@@ -44,7 +44,7 @@ def test_many_at_once_never_write_over_each_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter(["aa", "t1", "aa", "t2", "bb", "t3", "aa", "t4", "bb", "t5", "cc", "t6"])
-    monkeypatch.setattr(files.secrets, "token_hex", lambda _count: next(numbers))
+    monkeypatch.setattr(saving.secrets, "token_hex", lambda _count: next(numbers))
     store = folder(tmp_path)
     saved = [store.save(picture(prompt=str(number))) for number in range(3)]
     assert len(set(saved)) == 3

@@ -12,8 +12,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.gallery.checking import find_mismatches
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import import_folder
-from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.importing.import_folder import import_folder
+from paintdiff.gallery.records.query import PictureQuery
 
 PROMPT, NEGATIVE = "a lighthouse by the sea, (storm:1.2)", "blurry, low quality"
 FORGE = (

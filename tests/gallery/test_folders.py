@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery import folders
-from paintdiff.gallery.folders import find_picture_files
-from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.files.picture_files import read_picture_file
+from paintdiff.gallery.importing import folders
+from paintdiff.gallery.importing.folders import find_picture_files
 from tests.gallery.test_importing import write
 
 

@@ -13,14 +13,14 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery import picture_files
 from paintdiff.gallery.adoption import adopt_orphans, empty_bin
 from paintdiff.gallery.checking import find_mismatches
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files import picture_files
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import import_folder
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.importing.import_folder import import_folder
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.geometry import Size
 from tests.gallery.test_recording import painted
 

@@ -13,10 +13,10 @@ from PIL import Image
 
 from paintdiff.errors import InputMissingError, StorageError
 from paintdiff.gallery.adoption import adopt_orphans, collect_inputs, empty_bin
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.query import PictureQuery
 from paintdiff.gallery.recording import Recorder
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.job import Job

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError
 from paintdiff.gallery.a1111.text import settings_from_parameters
-from paintdiff.gallery.metadata import (
+from paintdiff.gallery.settings.metadata import (
     MAX_TEXT_CHARACTERS,
     parse_parameters,
     png_info,

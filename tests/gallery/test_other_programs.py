@@ -13,8 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import MetadataError, NoMetadataError
-from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.gallery.settings.found_settings import FoundSettings
+from paintdiff.gallery.settings.metadata import find_settings, read_settings
 from paintdiff.gallery.settings.sampler_names import from_others, to_a1111
 from paintdiff.jobs.request_parts import HiresFix, LoraInput
 from paintdiff.jobs.requests import ImageToImage

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from paintdiff.gallery import png
-from paintdiff.gallery.files import write_png
-from paintdiff.gallery.metadata import read_request
-from paintdiff.gallery.png import write_raster
+from paintdiff.gallery.files import png
+from paintdiff.gallery.files.png import write_raster
+from paintdiff.gallery.files.saving import write_png
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.imaging import rasters
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.images import decode_pixels

@@ -15,15 +15,16 @@ from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import GalleryUnavailableError, StorageError
-from paintdiff.gallery import database, recording
+from paintdiff.gallery import recording
 from paintdiff.gallery.adoption import describe_file
-from paintdiff.gallery.database import FILE_NAME
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.picture_files import read_picture_file
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import read_picture_file
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
 from paintdiff.gallery.recording import Recorder, Waiting
+from paintdiff.gallery.records import database
+from paintdiff.gallery.records.database import FILE_NAME
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.input_images import InputImage

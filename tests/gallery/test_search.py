@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.store import GalleryStore
 from tests.gallery.records import record
 
 

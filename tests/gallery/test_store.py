@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
-from paintdiff.gallery import record as module
-from paintdiff.gallery.database import Database
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import make_id
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.records import record as module
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import make_id
+from paintdiff.gallery.records.store import GalleryStore
 from paintdiff.imaging.geometry import Size
 from tests.gallery.records import START, record
 
@@ -261,8 +261,9 @@ def test_a_file_is_recorded_once(store: GalleryStore) -> None:
 def test_processes_write_at_once(database_url: str, tmp_path: Path) -> None:
     """They also race to make the database."""
     program = (
-        "import sys; from pathlib import Path; from paintdiff.gallery.database import Database;"
-        "from paintdiff.gallery.store import GalleryStore;"
+        "import sys; from pathlib import Path;"
+        "from paintdiff.gallery.records.database import Database;"
+        "from paintdiff.gallery.records.store import GalleryStore;"
         "from tests.gallery.records import record;"
         "store = GalleryStore(Database.open(Path(sys.argv[1]), sys.argv[2]))\n"
         "for number in range(60):\n"

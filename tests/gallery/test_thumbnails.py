@@ -11,8 +11,8 @@ from PIL import Image
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery.adoption import empty_bin
+from paintdiff.gallery.files.thumbnails import FOLDER_NAME, SIDE_PX, Thumbnails
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.thumbnails import FOLDER_NAME, SIDE_PX, Thumbnails
 from tests.gallery.records import record
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.record import Record
 from paintdiff.gallery.variations import KnownModels, Wish, make_variations
 from paintdiff.jobs.requests import ImageToImage, TextToImage
 from tests.gallery.records import record

@@ -13,10 +13,10 @@ from paintdiff.errors import SettingsError
 from paintdiff.gallery.adoption import empty_bin
 from paintdiff.gallery.checking import find_mismatches
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import ImportReport, import_folder
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.thumbnails_ahead import ThumbnailsAhead
-from paintdiff.gallery.watching import SETTLE_SECONDS, FolderWatcher
+from paintdiff.gallery.importing.import_folder import ImportReport, import_folder
+from paintdiff.gallery.importing.thumbnails_ahead import ThumbnailsAhead
+from paintdiff.gallery.importing.watching import SETTLE_SECONDS, FolderWatcher
+from paintdiff.gallery.records.query import PictureQuery
 from tests.gallery.test_importing import A1111, write
 
 
@@ -152,7 +152,7 @@ def test_copies_and_duplicates_are_not_read_at_each_start(
         write(watch.folder / name, "red")
     report = watch.settle()
     assert (report.imported, report.present) == (1, 1)
-    monkeypatch.setattr("paintdiff.gallery.watching.read_picture_file", None)
+    monkeypatch.setattr("paintdiff.gallery.importing.watching.read_picture_file", None)
     watch.restart()
     assert watch.settle() == ImportReport()
     assert len(watch.names) == 1
@@ -200,8 +200,8 @@ def test_it_goes_on_after_a_failure_and_ends_at_once(
     """The database can't be used at first."""
     write(watch.folder / "one.png", "red")
     ended, told = threading.Event(), list[ImportReport]()
-    monkeypatch.setattr("paintdiff.gallery.watching.SETTLE_SECONDS", 0)
-    monkeypatch.setattr("paintdiff.gallery.watching._FIRST_RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("paintdiff.gallery.importing.watching.SETTLE_SECONDS", 0)
+    monkeypatch.setattr("paintdiff.gallery.importing.watching._FIRST_RETRY_SECONDS", 0.01)
     real = watch.gallery._url  # pyright: ignore[reportPrivateUsage]
     watch.gallery.close()
     watch.gallery._url = "postgresql://test@127.0.0.1:1/nothing"  # pyright: ignore[reportPrivateUsage]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paintdiff.gallery.files import write_png
+from paintdiff.gallery.files.saving import write_png
 from paintdiff.imaging.colour import convert_to_srgb, fits_mode, is_srgb
 from paintdiff.imaging.images import decode_image, decode_pixels
 from paintdiff.imaging.rasters import Raster

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from paintdiff.mini.dataset import Dataset, open_dataset, render_dataset
+from paintdiff.mini.data.dataset import Dataset, open_dataset, render_dataset
 from paintdiff.mini.loop import Machine
 from paintdiff.mini.recipe import Plan, Recipe, read_recipe
 

@@ -18,10 +18,10 @@ from paintdiff.mini.ablation import (
     measure_psnr,
     vary,
 )
-from paintdiff.mini.autoencoder import build_autoencoder
-from paintdiff.mini.dataset import Dataset
-from paintdiff.mini.judge import Judge, list_judged_labels
+from paintdiff.mini.data.dataset import Dataset
 from paintdiff.mini.loop import Machine
+from paintdiff.mini.networks.autoencoder import build_autoencoder
+from paintdiff.mini.networks.judge import Judge, list_judged_labels
 from paintdiff.mini.recipe import Ablation, Ablations, Recipe
 
 

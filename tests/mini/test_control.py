@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from paintdiff.mini.__main__ import load_control
-from paintdiff.mini.autoencoder import build_autoencoder, cache_latents
-from paintdiff.mini.control import (
+from paintdiff.mini.data.dataset import Dataset, cache_masks
+from paintdiff.mini.loop import Machine
+from paintdiff.mini.networks.autoencoder import build_autoencoder, cache_latents
+from paintdiff.mini.networks.control import (
     ControlMaps,
     build_control,
     edge_overlap,
@@ -19,9 +21,7 @@ from paintdiff.mini.control import (
     roughen,
     train_control,
 )
-from paintdiff.mini.dataset import Dataset, cache_masks
-from paintdiff.mini.loop import Machine
-from paintdiff.mini.painter import CaptionedLatents, build_painter
+from paintdiff.mini.networks.painter import CaptionedLatents, build_painter
 from paintdiff.preprocessors.lines import detect_canny_edges
 
 

@@ -4,7 +4,7 @@ from itertools import islice
 
 import numpy as np
 
-from paintdiff.mini.dataset import HELD_OUT, TRAINING, Dataset, is_held_out, scene_seeds
+from paintdiff.mini.data.dataset import HELD_OUT, TRAINING, Dataset, is_held_out, scene_seeds
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import Scene, render, sample_scene
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from paintdiff.mini.autoencoder import build_autoencoder, draw_crops, sharpen_decoder
-from paintdiff.mini.dataset import Dataset
-from paintdiff.mini.judge import Judge, list_judged_labels
+from paintdiff.mini.data.dataset import Dataset
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.objective import add_noise, build_scheduler, timestep_weights
-from paintdiff.mini.perceptual import Discriminator, adversarial_losses
+from paintdiff.mini.networks.autoencoder import build_autoencoder, draw_crops, sharpen_decoder
+from paintdiff.mini.networks.judge import Judge, list_judged_labels
+from paintdiff.mini.networks.objective import add_noise, build_scheduler, timestep_weights
+from paintdiff.mini.networks.perceptual import Discriminator, adversarial_losses
 from paintdiff.mini.recipe import PainterRecipe, Recipe
 
 TIMESTEPS = torch.tensor([1, 250, 500, 998])

@@ -13,8 +13,8 @@ import yaml
 
 from paintdiff.mini.__main__ import STAGES, Studio, load_control, load_pipeline
 from paintdiff.mini.evaluate import evaluate, paint_prompts
-from paintdiff.mini.judge import load_judge
 from paintdiff.mini.loop import Machine
+from paintdiff.mini.networks.judge import load_judge
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 RECIPE_V1 = DEFAULT_RECIPE.with_name("recipe-v1.yaml")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from paintdiff.errors import WorldError
-from paintdiff.mini import dataset
-from paintdiff.mini.dataset import open_dataset, render_dataset
+from paintdiff.mini.data import dataset
+from paintdiff.mini.data.dataset import open_dataset, render_dataset
+from paintdiff.mini.data.shards import RenderedScene, Shards, mask_share, shard_path, write_shard
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
-from paintdiff.mini.shards import RenderedScene, Shards, mask_share, shard_path, write_shard
 from paintdiff.mini.world import render, sample_scene, subject_mask
 
 

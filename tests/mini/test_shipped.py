@@ -20,7 +20,7 @@ from paintdiff.mini.__main__ import (
     load_control,
     load_pipeline,
 )
-from paintdiff.mini.degradations import Picture, shrink
+from paintdiff.mini.data.degradations import Picture, shrink
 from paintdiff.mini.evaluate import (
     AskedPicture,
     evaluate_control,
@@ -29,9 +29,9 @@ from paintdiff.mini.evaluate import (
     score,
 )
 from paintdiff.mini.evaluate_upscaler import list_held_out_paintings, photographs, row_of
-from paintdiff.mini.judge import Judge, load_judge
+from paintdiff.mini.networks.judge import Judge, load_judge
+from paintdiff.mini.networks.upscaler import load_upscaler
 from paintdiff.mini.recipe import read_recipe
-from paintdiff.mini.upscaler import load_upscaler
 from paintdiff.mini.world import render, words
 from paintdiff.prompts.surprise import Surprise, read_example_prompts
 from paintdiff.prompts.words import find_unknown_words

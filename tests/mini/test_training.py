@@ -16,20 +16,20 @@ import yaml
 from paintdiff.errors import WorldError
 from paintdiff.mini.__main__ import load_pipeline
 from paintdiff.mini.adopt import adopt_pipeline
-from paintdiff.mini.autoencoder import (
+from paintdiff.mini.data.dataset import Dataset, cache_masks, open_dataset
+from paintdiff.mini.evaluate import paint_prompts
+from paintdiff.mini.export import export_pipeline
+from paintdiff.mini.loop import Machine
+from paintdiff.mini.networks.autoencoder import (
     build_autoencoder,
     cache_latents,
     edge_loss,
     sharpen_decoder,
     train_autoencoder,
 )
-from paintdiff.mini.control import build_control
-from paintdiff.mini.dataset import Dataset, cache_masks, open_dataset
-from paintdiff.mini.evaluate import paint_prompts
-from paintdiff.mini.export import export_pipeline
-from paintdiff.mini.loop import Machine
-from paintdiff.mini.objective import timesteps_at
-from paintdiff.mini.painter import CaptionedLatents, build_painter, train_painter
+from paintdiff.mini.networks.control import build_control
+from paintdiff.mini.networks.objective import timesteps_at
+from paintdiff.mini.networks.painter import CaptionedLatents, build_painter, train_painter
 from paintdiff.mini.recipe import DEFAULT_RECIPE, Recipe, read_recipe
 
 

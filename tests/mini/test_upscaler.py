@@ -10,15 +10,14 @@ import torch
 from safetensors.torch import load_file
 from spandrel import ModelLoader
 
-from paintdiff.mini.autoencoder import build_autoencoder
-from paintdiff.mini.degradations import degrade, shrink
+from paintdiff.mini.data.degradations import degrade, shrink
+from paintdiff.mini.data.leaves import dead_leaves
 from paintdiff.mini.evaluate_upscaler import evaluate_upscaler, upscaler_table
-from paintdiff.mini.judge import Judge, list_judged_labels
-from paintdiff.mini.leaves import dead_leaves
 from paintdiff.mini.loop import Machine
-from paintdiff.mini.perceptual import feature_distance
-from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.upscaler import (
+from paintdiff.mini.networks.autoencoder import build_autoencoder
+from paintdiff.mini.networks.judge import Judge, list_judged_labels
+from paintdiff.mini.networks.perceptual import feature_distance
+from paintdiff.mini.networks.upscaler import (
     FILE_NAME,
     cache_painted,
     export_upscaler,
@@ -27,6 +26,7 @@ from paintdiff.mini.upscaler import (
     render_pictures,
     train_upscaler,
 )
+from paintdiff.mini.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

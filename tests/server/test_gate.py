@@ -18,9 +18,9 @@ from paintdiff.accounts.directory import Directory
 from paintdiff.accounts.scopes import VISITOR_SCOPES, Scope
 from paintdiff.accounts.store import AccountStore
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
+from paintdiff.server.authentication.guesses import GuessLimit
 from paintdiff.server.guard import COOKIE, Guard, Hosts
-from paintdiff.server.guesses import GuessLimit
 from paintdiff.server.identities import HEADER, Identity
 from paintdiff.server.origins import Origins
 

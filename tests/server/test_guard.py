@@ -19,14 +19,15 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from paintdiff.server import bodies, guesses
-from paintdiff.server.gate import Gate
-from paintdiff.server.guard import COOKIE, Guard, Hosts
-from paintdiff.server.guesses import (
+from paintdiff.server import bodies
+from paintdiff.server.authentication import guesses
+from paintdiff.server.authentication.gate import Gate
+from paintdiff.server.authentication.guesses import (
     MAX_WAITING_GUESSES,
     SECONDS_BETWEEN_GUESSES_OF_ALL,
     GuessLimit,
 )
+from paintdiff.server.guard import COOKIE, Guard, Hosts
 from paintdiff.server.turns import Turns
 from paintdiff.server.visitors import parse_network
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import (
     COOKIE,

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.files import PictureFolder
+from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.controlnet_rows import ControlNetRow

@@ -15,7 +15,7 @@ from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError, UnknownNameError
-from paintdiff.gallery.metadata import png_info, read_request
+from paintdiff.gallery.settings.metadata import png_info, read_request
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.field_messages import FieldMessage, message_field
 from paintdiff.jobs.request_parts import (

@@ -9,7 +9,7 @@ from PIL import Image
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.events import Picture, Progress
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import Branch, HiresFix

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import EngineError, ModelLoadError, RequestError
-from paintdiff.gallery.files import write_png
+from paintdiff.gallery.files.saving import write_png
 from paintdiff.imaging import masks
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.imaging.masks import count_changed_outside, grow_canvas, mask_weights

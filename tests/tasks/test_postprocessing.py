@@ -14,7 +14,7 @@ from paintdiff.engine.engine import Engine
 from paintdiff.errors import (
     PaintError,
 )
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import (
     Cancelled,

@@ -10,8 +10,8 @@ import pytest
 
 from paintdiff.engine.engine import Engine
 from paintdiff.errors import RequestError, UnknownNameError
-from paintdiff.gallery.files import PictureFolder
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.files.saving import PictureFolder
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.jobs.request_parts import PromptTexts
 from paintdiff.jobs.requests import TextToImage, parse_saved_request
 from paintdiff.models.catalog.catalog import Catalog

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.server.access import Access
+from paintdiff.server.authentication.sign_in_page import SIGN_IN_PATH, SIGN_OUT_PATH
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import (
     COOKIE,
@@ -35,7 +36,6 @@ from paintdiff.server.messages import NO_SUCH_ROUTE
 from paintdiff.server.page_events import EventRefusedError, Shape
 from paintdiff.server.routes import PAGE_ROUTES, Body, RouteTable
 from paintdiff.server.sessions import MAX_EVENTS, MAX_EVENTS_PER_SESSION, Sessions
-from paintdiff.server.sign_in_page import SIGN_IN_PATH, SIGN_OUT_PATH
 from paintdiff.server.visitors import current_visitor
 from paintdiff.ui import gradio_server
 from paintdiff.ui.common.context import PageContext

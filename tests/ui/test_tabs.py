@@ -12,7 +12,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery.metadata import png_info
+from paintdiff.gallery.settings.metadata import png_info
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.requests import ImageToImage, Inpaint, TextToImage
 from paintdiff.ui.common import markup

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery.metadata import png_info
+from paintdiff.gallery.settings.metadata import png_info
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.rasters import Raster
 from paintdiff.jobs.events import Finished, Picture, Progress

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from paintdiff.api.a1111 import messages
 from paintdiff.api.a1111.bodies import PaintBody, echo_parameters
 from paintdiff.gallery.a1111.text import write_parameters
-from paintdiff.gallery.files import encode_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.gallery.settings.sampler_names import to_a1111
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, check_painting

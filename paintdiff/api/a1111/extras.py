@@ -27,9 +27,9 @@ from paintdiff.api.painting import rename_field
 from paintdiff.errors import RequestError, SizeError
 from paintdiff.gallery.a1111.names import from_a1111
 from paintdiff.gallery.a1111.text import parse_parameters
-from paintdiff.gallery.files import encode_png
-from paintdiff.gallery.metadata import MAX_TEXT_CHARACTERS
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.gallery.settings.embedded_texts import PARAMETERS_KEY, find_embedded_texts
+from paintdiff.gallery.settings.metadata import MAX_TEXT_CHARACTERS
 from paintdiff.imaging.geometry import Size, crop_to_aspect
 from paintdiff.imaging.images import MAX_PIXELS, decode_image, image_size, open_image, read_header
 from paintdiff.jobs.requests import MAX_IMAGES, Upscale

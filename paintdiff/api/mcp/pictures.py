@@ -14,7 +14,7 @@ from PIL import Image
 from paintdiff.api import messages as api_messages
 from paintdiff.api.mcp import messages
 from paintdiff.errors import RequestError
-from paintdiff.gallery.files import encode_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.gallery.gallery import is_picture_id
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.images import decode_image, flatten_image, read_header
@@ -23,7 +23,7 @@ from paintdiff.server.identities import current_identity
 
 if TYPE_CHECKING:
     from paintdiff.api.context import ApiContext
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
     from paintdiff.jobs.events import Finished, Picture
 
 Content = list[ImageContent | TextContent]

@@ -26,7 +26,7 @@ from paintdiff.api.mcp.pictures import (
 from paintdiff.api.problems import make_refusal
 from paintdiff.api.submissions import follow
 from paintdiff.errors import JobCancelledError, RequestError
-from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.events import Event, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.request_parts import (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel
 
 from paintdiff.api.openai.bodies import ImagesBody
-from paintdiff.gallery.files import encode_png
-from paintdiff.gallery.other_formats import FileFormat, convert_png
+from paintdiff.gallery.files.other_formats import FileFormat, convert_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.jobs.requests import Grid, Upscale
 
 if TYPE_CHECKING:

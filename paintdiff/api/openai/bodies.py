@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 from paintdiff.api import messages
 from paintdiff.api.painting import LenientBody, rename_field
 from paintdiff.errors import RequestError
-from paintdiff.gallery.other_formats import FileFormat
+from paintdiff.gallery.files.other_formats import FileFormat
 from paintdiff.imaging.images import decode_image, read_header
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import MAX_IP_ADAPTERS, Painting, check_painting, parse_request

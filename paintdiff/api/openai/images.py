@@ -35,8 +35,8 @@ from paintdiff.errors import (
     RequestError,
     UnknownNameError,
 )
-from paintdiff.gallery.files import encode_png
-from paintdiff.gallery.other_formats import FileFormat, convert_png
+from paintdiff.gallery.files.other_formats import FileFormat, convert_png
+from paintdiff.gallery.files.saving import encode_png
 from paintdiff.models.registry.adapter_rows import IpAdapterRow
 from paintdiff.tasks.prompt_check import CheckedPrompt
 

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from paintdiff.api import messages
-from paintdiff.gallery.other_formats import FileFormat
+from paintdiff.gallery.files.other_formats import FileFormat
 
 LINK_SECONDS = 3600
 

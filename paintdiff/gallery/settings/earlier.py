@@ -6,13 +6,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from paintdiff.errors import PaintError
-from paintdiff.gallery.picture_files import read_picture_file
+from paintdiff.gallery.files.picture_files import read_picture_file
 from paintdiff.imaging.images import decode_image
 from paintdiff.jobs.events import Picture
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
     from paintdiff.jobs.provenance import Provenance
     from paintdiff.jobs.requests import Request
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import torch
 
-from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import ComputeChoice
 from paintdiff.models.inference import messages
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from PIL import Image
 from paintdiff.errors import NotFiniteError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.acceleration.kernel_choice import use_precision
-from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import ComputeChoice
 from paintdiff.models.inference import messages
 from paintdiff.models.inference.pipelines.overrides import choose_vae
 from paintdiff.models.inference.pipelines.setup import PipelineSetup

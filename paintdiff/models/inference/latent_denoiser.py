@@ -16,7 +16,7 @@ import torch
 
 from paintdiff.models.acceleration.batch_tuning import StepTimer
 from paintdiff.models.acceleration.kernel_choice import synchronize
-from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import ComputeChoice
 from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.conditioning.clip_encoding import Remember
 from paintdiff.models.conditioning.prompt_conditioning import (

@@ -12,7 +12,7 @@ from paintdiff.models.manager import messages
 from paintdiff.models.memory.plans import USUAL_PLAN
 
 if TYPE_CHECKING:
-    from paintdiff.models.acceleration.openvino_engine import OpenVinoEngine
+    from paintdiff.models.acceleration.openvino.engine import OpenVinoEngine
     from paintdiff.models.adapters.applied import AppliedAdapters
     from paintdiff.models.manager.loaders import AnyLoader
     from paintdiff.models.registry.base_rows import WeightsRow

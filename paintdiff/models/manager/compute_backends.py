@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import torch
 
     from paintdiff.models.acceleration.kernel_choice import KernelChoice, Kernels
-    from paintdiff.models.acceleration.openvino_engine import BackendWorkspace, OpenVinoEngine
-    from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+    from paintdiff.models.acceleration.openvino.engine import BackendWorkspace, OpenVinoEngine
+    from paintdiff.models.acceleration.openvino.unet import ComputeChoice
     from paintdiff.models.loading.pipelines import LoadedModel
 
 
@@ -68,7 +68,7 @@ class ComputeBackends:
         plan: Plan,
     ) -> ComputeChoice:
         """Return how a lease of a loaded model computes, with the adapters that are applied now."""
-        from paintdiff.models.acceleration.openvino_unet import ComputeChoice  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.acceleration.openvino.unet import ComputeChoice  # noqa: PLC0415 (imports torch)
 
         model = entry.loaded
         assert model is not None  # it was waited for
@@ -107,7 +107,7 @@ class ComputeBackends:
         self, entry: Entry[LoadedModel], unet: torch.nn.Module
     ) -> OpenVinoEngine:
         from paintdiff.models.acceleration.merged_lora_weights import find_active_loras  # noqa: PLC0415 (imports torch)
-        from paintdiff.models.acceleration.openvino_engine import (  # noqa: PLC0415 (imports torch)
+        from paintdiff.models.acceleration.openvino.engine import (  # noqa: PLC0415 (imports torch)
             BackendWorkspace,
             OpenVinoEngine,
         )

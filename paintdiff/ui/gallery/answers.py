@@ -19,7 +19,7 @@ from paintdiff.errors import (
 from paintdiff.ui.gallery import messages
 
 if TYPE_CHECKING:
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
 
 _SHOWN_ELSEWHERE = frozenset(
     {"kind", "version", "prompt", "negative_prompt", "model", "seed", "width", "height"}

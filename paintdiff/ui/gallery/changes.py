@@ -18,7 +18,7 @@ from paintdiff.ui.gallery.answers import answer_errors, answer_json, summarize
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.store import GalleryStore
+    from paintdiff.gallery.records.store import GalleryStore
     from paintdiff.ui.common.context import PageContext
 
 MAX_IDS = 500

@@ -18,7 +18,7 @@ from paintdiff.ui.gallery import messages
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
 
 
 def is_id(text: object) -> bool:

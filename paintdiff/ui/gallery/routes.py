@@ -14,8 +14,8 @@ from fastapi.responses import FileResponse
 from pydantic import AwareDatetime
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.record import Record
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.record import Record
 from paintdiff.imaging.encodings import Encodings
 from paintdiff.imaging.geometry import Size
 from paintdiff.server.identities import current_identity

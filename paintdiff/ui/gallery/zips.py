@@ -27,7 +27,7 @@ from paintdiff.ui.gallery.pictures import find_picture, find_pictures
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.record import Record
+    from paintdiff.gallery.records.record import Record
 
 MAX_PICTURES = 2000
 MAX_BYTES = 2**31 - 1

@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from paintdiff.errors import MetadataError, NoMetadataError
-from paintdiff.gallery.metadata import find_settings, read_settings
 from paintdiff.gallery.settings.found_settings import FoundSettings
+from paintdiff.gallery.settings.metadata import find_settings, read_settings
 from paintdiff.jobs.grid_cells import count_cells
 from paintdiff.jobs.requests import Grid, Painting, Request, find_painting
 from paintdiff.ui.common import message_markup, widgets

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from paintdiff.gallery.query import PictureQuery
-from paintdiff.gallery.store import GalleryStore
+from paintdiff.gallery.records.query import PictureQuery
+from paintdiff.gallery.records.store import GalleryStore
 
 FAVOURITE = "favourite prompt"
 MAX_PROMPTS = 50

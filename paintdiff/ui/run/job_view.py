@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from paintdiff.errors import GalleryError, JobNotFoundError, PaintError
-from paintdiff.gallery.query import PictureQuery
+from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.imaging.geometry import Size, grid_size
 from paintdiff.jobs.events import (
     TERMINAL,

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from paintdiff.errors import MetadataError, RequestError, SizeError
-from paintdiff.gallery.metadata import read_request
+from paintdiff.gallery.settings.metadata import read_request
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage

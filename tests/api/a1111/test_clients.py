@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
 from tests.api.a1111.conftest import decode
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen

@@ -23,7 +23,7 @@ from paintdiff.api.context import ApiContext
 from paintdiff.api.mcp.server import McpApp
 from paintdiff.api.routes import ERROR_SHAPES
 from paintdiff.server.access import Access
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.page_events import PageEvents
 from paintdiff.server.problems import ErrorShapes

@@ -18,10 +18,10 @@ from openai.types import ImageEditCompletedEvent, ImageGenCompletedEvent, ImageG
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
-from paintdiff.gallery.metadata import read_settings
+from paintdiff.gallery.settings.metadata import read_settings
 from paintdiff.jobs.job import Job
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.server.gate import Gate
+from paintdiff.server.authentication.gate import Gate
 from tests.api.conftest import Served, serve
 from tests.api.sockets import listen
 

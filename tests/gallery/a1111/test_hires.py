@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.gallery.a1111.text import request_from_parameters, settings_from_parameters
-from paintdiff.gallery.metadata import parse_parameters, write_parameters
+from paintdiff.gallery.settings.metadata import parse_parameters, write_parameters
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.request_parts import HiresFix
 from paintdiff.jobs.requests import TextToImage

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from paintdiff.gallery.a1111.text import parse_parameters, settings_from_parameters
-from paintdiff.gallery.metadata import png_info, read_request, write_parameters
+from paintdiff.gallery.settings.metadata import png_info, read_request, write_parameters
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.requests import TextToImage
 from tests.gallery.test_other_programs import png

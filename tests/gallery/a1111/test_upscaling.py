@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from paintdiff.gallery.a1111.names import from_a1111, to_a1111
 from paintdiff.gallery.a1111.text import request_from_parameters, settings_from_parameters
-from paintdiff.gallery.metadata import (
+from paintdiff.gallery.settings.metadata import (
     MAX_TEXT_CHARACTERS,
     parse_parameters,
     png_info,

@@ -27,10 +27,11 @@ from paintdiff.engine.engine import Engine
 from paintdiff.imaging.geometry import Box, Size
 from paintdiff.jobs.events import Finished
 from paintdiff.jobs.requests import TextToImage
-from paintdiff.models.acceleration import engines, openvino_graphs
+from paintdiff.models.acceleration import engines
 from paintdiff.models.acceleration.kernel_choice import CANDIDATES, KernelChoice
-from paintdiff.models.acceleration.openvino_export_worker import export_graph
-from paintdiff.models.acceleration.openvino_graphs import Graphs
+from paintdiff.models.acceleration.openvino import graphs as openvino_graphs
+from paintdiff.models.acceleration.openvino.export_worker import export_graph
+from paintdiff.models.acceleration.openvino.graphs import Graphs
 from paintdiff.models.adapters.specs import Adapters, FreeUFactors, LoraUse
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_plan import PromptReading
@@ -55,7 +56,7 @@ def made_here(asked: Mapping[str, Any]) -> bytes:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = export_graph(asked["config"], asked["part"], asked["shapes"])
-    from paintdiff.models.acceleration.openvino_import import openvino  # noqa: PLC0415 (may be missing)
+    from paintdiff.models.acceleration.openvino.library import openvino  # noqa: PLC0415 (may be missing)
 
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder, "graph.xml")
@@ -85,7 +86,7 @@ def manager(
 
 
 def test_nothing_is_sent_home() -> None:
-    from paintdiff.models.acceleration.openvino_import import openvino  # noqa: PLC0415 (may be missing)
+    from paintdiff.models.acceleration.openvino.library import openvino  # noqa: PLC0415 (may be missing)
 
     telemetry = openvino.tools.ovc.convert_impl.tm
     assert telemetry.__name__ == "openvino.tools.ovc.telemetry_stub"

@@ -16,11 +16,12 @@ import pytest
 import torch
 
 from paintdiff.errors import SettingsError
-from paintdiff.models.acceleration import engines, openvino_engine
+from paintdiff.models.acceleration import engines
 from paintdiff.models.acceleration.engines import check_engine, explain_torch
 from paintdiff.models.acceleration.kernel_choice import USUAL, Kernels
-from paintdiff.models.acceleration.openvino_engine import ROUNDS, BackendWorkspace, OpenVinoEngine
-from paintdiff.models.acceleration.openvino_unet import collect_inputs
+from paintdiff.models.acceleration.openvino import engine as openvino_engine
+from paintdiff.models.acceleration.openvino.engine import ROUNDS, BackendWorkspace, OpenVinoEngine
+from paintdiff.models.acceleration.openvino.unet import collect_inputs
 
 SAMPLE = torch.arange(8.0).reshape(2, 1, 2, 2)
 INPUTS = {"sample": SAMPLE, "timestep": torch.tensor(5.0)}

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.models.acceleration import openvino_graphs
-from paintdiff.models.acceleration.openvino_graphs import Graphs
+from paintdiff.models.acceleration.openvino import graphs
+from paintdiff.models.acceleration.openvino.graphs import Graphs
 
 SHAPES = {"sample": (2, 4, 8, 8), "timestep": ()}
 XML, CONSTANTS = b"<net/>", b"\x01\x02"
@@ -26,8 +26,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, Any]]:
         asked.append(one)
         return len(XML).to_bytes(8, "little") + XML + CONSTANTS
 
-    monkeypatch.setattr(openvino_graphs, "_export", make)
-    monkeypatch.setattr(openvino_graphs, "version", lambda name: f"{name} 1")
+    monkeypatch.setattr(graphs, "_export", make)
+    monkeypatch.setattr(graphs, "version", lambda name: f"{name} 1")
     return asked
 
 
@@ -44,7 +44,7 @@ def test_one_is_made_once_for_all_that_is_built_alike(
     Graphs(tmp_path).get(config, "whole", SHAPES)
     Graphs(tmp_path).get({**config, "layers_per_block": 2}, "all", SHAPES)
     Graphs(tmp_path).get(config, "all", {**SHAPES, "time_ids": (2, 6)})
-    monkeypatch.setattr(openvino_graphs, "version", lambda name: f"{name} 2")
+    monkeypatch.setattr(graphs, "version", lambda name: f"{name} 2")
     Graphs(tmp_path).get(config, "all", SHAPES)
     assert len(made) == 5
 
@@ -60,7 +60,7 @@ def test_one_that_was_changed_is_made_anew(tmp_path: Path, made: list[Any]) -> N
 
 
 def test_the_oldest_go(tmp_path: Path, made: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(openvino_graphs, "MAX_BYTES", 2 * len(b"12345678" + XML + CONSTANTS))
+    monkeypatch.setattr(graphs, "MAX_BYTES", 2 * len(b"12345678" + XML + CONSTANTS))
     for number in range(4):
         Graphs(tmp_path).get({"number": number}, "all", SHAPES)
     assert len(list(tmp_path.iterdir())) == 2
@@ -83,8 +83,8 @@ def test_a_process_that_fails_leaves_nothing(
 ) -> None:
     child = tmp_path / "child.py"
     child.write_text("raise SystemExit('Error: no such layer')")
-    monkeypatch.setattr(openvino_graphs, "_CHILD", child)
-    monkeypatch.setattr(openvino_graphs, "version", lambda name: f"{name} 1")
+    monkeypatch.setattr(graphs, "_CHILD", child)
+    monkeypatch.setattr(graphs, "version", lambda name: f"{name} 1")
     with pytest.raises(ModelLoadError, match="no such layer"):
         Graphs(tmp_path / "graphs").get({}, "all", SHAPES)
     assert not (tmp_path / "graphs").exists()

@@ -13,7 +13,7 @@ from PIL import Image
 
 from paintdiff.errors import PictureNotFoundError, RequestError
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.store import Record
+from paintdiff.gallery.records.store import Record
 from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.server.identities import Identity, current_identity
 from paintdiff.ui.common.context import PageContext

@@ -15,10 +15,10 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.record import Record
-from paintdiff.gallery.rows import set_values
+from paintdiff.gallery.records.database import FILE_NAME
+from paintdiff.gallery.records.record import Record
+from paintdiff.gallery.records.rows import set_values
 from paintdiff.server.access import Access
 from paintdiff.server.guard import Guard, Hosts
 from paintdiff.server.identities import COOKIE, make_token, name_browser

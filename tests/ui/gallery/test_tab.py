@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from paintdiff.gallery.schema import RELATIONS
+from paintdiff.gallery.records.schema import RELATIONS
 from paintdiff.jobs.requests import REQUEST_KINDS
 from paintdiff.server.routes import PAGE_ROUTES
 from paintdiff.ui.common.assets import ASSETS

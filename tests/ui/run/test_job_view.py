@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from paintdiff.errors import ModelLoadError
-from paintdiff.gallery.database import FILE_NAME
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.gallery.records.database import FILE_NAME
 from paintdiff.jobs.events import Cancelled, Event, Failed, Finished, Loading, Progress, Queued
 from paintdiff.jobs.requests import TextToImage
 from paintdiff.server.identities import Identity, current_identity

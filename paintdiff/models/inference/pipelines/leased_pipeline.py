@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import ComputeChoice
 from paintdiff.models.adapters.applied import LeasedAdapters
 from paintdiff.models.conditioning.prompt_encoder import PromptEncoder, Vocabulary
 from paintdiff.models.inference.controlled_unet import check_fits

@@ -18,7 +18,7 @@ from paintdiff.models.acceleration.deepcache import FeatureCache, SplitUNet, can
 from paintdiff.models.acceleration.first_block_cache import BlockCache, can_skip_blocks
 from paintdiff.models.acceleration.guidance_interval import GuidanceInterval
 from paintdiff.models.acceleration.kernel_choice import InHalfPrecision
-from paintdiff.models.acceleration.openvino_unet import BackendUNet, ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import BackendUNet, ComputeChoice
 from paintdiff.models.acceleration.shallow_copies import copy_in_half_precision, is_hooked
 from paintdiff.models.conditioning.prompt_conditioning import Conditioning
 from paintdiff.models.inference.conditioned_denoiser import ConditionedDenoiser

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from paintdiff.imaging.geometry import Size
-from paintdiff.models.acceleration.openvino_unet import ComputeChoice
+from paintdiff.models.acceleration.openvino.unet import ComputeChoice
 from paintdiff.models.acceleration.sliced_attention import SlicedAttention
 from paintdiff.models.inference.full_precision import Float32Retry
 from paintdiff.models.inference.pipelines.overrides import choose_vae

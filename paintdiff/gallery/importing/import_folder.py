@@ -16,9 +16,9 @@ from typing import Literal
 from paintdiff.errors import PictureRecordedError, RequestError, StorageError
 from paintdiff.gallery import messages
 from paintdiff.gallery.adoption import describe_file
-from paintdiff.gallery.folders import find_picture_files
+from paintdiff.gallery.files.picture_files import PictureFile, read_picture_file
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.picture_files import PictureFile, read_picture_file
+from paintdiff.gallery.importing.folders import find_picture_files
 from paintdiff.system.atomic_files import new_file
 from paintdiff.system.regular_files import open_file
 

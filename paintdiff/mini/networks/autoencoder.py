@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from paintdiff.mini.dataset import Dataset, as_pixels, mirror
-from paintdiff.mini.judge import Judge
-from paintdiff.mini.leaves import dead_leaves
+from paintdiff.mini.data.dataset import Dataset, as_pixels, mirror
+from paintdiff.mini.data.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weigh
+from paintdiff.mini.networks.judge import Judge
+from paintdiff.mini.networks.perceptual import Discriminator, adversarial_losses, weigh
 from paintdiff.mini.recipe import AutoencoderRecipe
 
 logger = logging.getLogger(__name__)

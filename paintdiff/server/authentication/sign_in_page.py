@@ -9,7 +9,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import Receive
 
 from paintdiff.server import messages
-from paintdiff.server.credentials import Credentials
+from paintdiff.server.authentication.credentials import Credentials
 
 MAX_FORM_BYTES = 8192
 SIGN_IN_PATH, SIGN_OUT_PATH = "/login", "/logout"

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from paintdiff.errors import WorldError
-from paintdiff.mini.recipe import Recipe
-from paintdiff.mini.shards import (
+from paintdiff.mini.data.shards import (
     Pixels,
     RenderedScene,
     Shards,
@@ -30,6 +29,7 @@ from paintdiff.mini.shards import (
     shard_path,
     write_shard,
 )
+from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import (
     Scene,
     WorldConfig,

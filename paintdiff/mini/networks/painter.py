@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from paintdiff.mini.autoencoder import scaling_factor
-from paintdiff.mini.dataset import Dataset, mirror
-from paintdiff.mini.judge import Labels, list_judged_labels, value_of
+from paintdiff.mini.data.dataset import Dataset, mirror
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.objective import (
+from paintdiff.mini.networks.autoencoder import scaling_factor
+from paintdiff.mini.networks.judge import Labels, list_judged_labels, value_of
+from paintdiff.mini.networks.objective import (
     add_noise,
     build_scheduler,
     draw_timesteps,

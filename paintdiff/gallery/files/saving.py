@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from paintdiff.errors import StorageError
 from paintdiff.gallery import messages
-from paintdiff.gallery.input_files import InputFiles
-from paintdiff.gallery.metadata import png_info
-from paintdiff.gallery.png import SRGB, write_raster
+from paintdiff.gallery.files.input_files import InputFiles
+from paintdiff.gallery.files.png import SRGB, write_raster
+from paintdiff.gallery.settings.metadata import png_info
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.requests import Grid, Upscale
 from paintdiff.system.atomic_files import new_file, remove_stale_parts

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from paintdiff.errors import PictureRecordedError, RequestError
-from paintdiff.gallery import messages, search
-from paintdiff.gallery.database import Database
-from paintdiff.gallery.query import (
+from paintdiff.gallery import messages
+from paintdiff.gallery.records import search
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.query import (
     Choices,
     Page,
     PictureQuery,
@@ -22,7 +23,7 @@ from paintdiff.gallery.query import (
     make_cursor,
     make_order,
 )
-from paintdiff.gallery.record import (
+from paintdiff.gallery.records.record import (
     Record,
     check_feedback,
     check_record,
@@ -32,7 +33,7 @@ from paintdiff.gallery.record import (
     make_id,
     to_storable,
 )
-from paintdiff.gallery.rows import (
+from paintdiff.gallery.records.rows import (
     divide,
     find_row,
     find_rows,
@@ -41,14 +42,14 @@ from paintdiff.gallery.rows import (
     to_record,
     to_row,
 )
-from paintdiff.gallery.schema import (
+from paintdiff.gallery.records.schema import (
     InputRow,
     PictureRow,
     RemovalRow,
     TagRow,
     to_microseconds,
 )
-from paintdiff.gallery.watched_files import WatchedFile, note_files
+from paintdiff.gallery.records.watched_files import WatchedFile, note_files
 
 MAX_PAGE = 500
 _MAX_ANCESTORS = 1000

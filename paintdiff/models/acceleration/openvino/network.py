@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from paintdiff.models.acceleration.openvino_import import openvino
+from paintdiff.models.acceleration.openvino.library import openvino
 
 
 class OpenVinoNetwork:
-    """A graph (`openvino_graphs.Graphs`) with weights, for inputs of fixed shapes.
+    """A graph (`graphs.Graphs`) with weights, for inputs of fixed shapes.
 
     `weights_bytes` is what OpenVINO's own copy of the weights takes. Safe to use from any thread.
     The constructor raises RuntimeError if graph, weights and shapes don't fit.

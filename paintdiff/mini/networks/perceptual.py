@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
-from paintdiff.mini.judge import Judge
+from paintdiff.mini.networks.judge import Judge
 
 
 class Weights(Protocol):

@@ -1,7 +1,7 @@
 """The graphs of UNets for OpenVINO, without weights.
 
 A graph is exported once for all models with the same config, by a process of its own
-(`openvino_export_worker`), and kept in the user's cache folder. Importable without torch.
+(`export_worker`), and kept in the user's cache folder. Importable without torch.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Part = Literal["all", "whole", "shallow"]
 MAX_BYTES = 64 * 2**20
 """The limit for all graphs in the folder; one takes one or two MiB."""
 
-_CHILD = Path(__file__).with_name("openvino_export_worker.py")
+_CHILD = Path(__file__).with_name("export_worker.py")
 _LENGTH_BYTES = 8
 _POLL_SECONDS = 0.1
 _SUFFIX = ".graph"

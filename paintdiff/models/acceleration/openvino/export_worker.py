@@ -1,7 +1,7 @@
-"""The process that exports a UNet's graph for OpenVINO, without weights; see `openvino_graphs`.
+"""The process that exports a UNet's graph for OpenVINO, without weights; see `graphs`.
 
 It reads one line of JSON from its standard input: `config` (the UNet's, as diffusers writes it),
-`part` (see `openvino_graphs.Part`), `shapes` (of the inputs of one call) and `file` (to write to).
+`part` (see `graphs.Part`), `shapes` (of the inputs of one call) and `file` (to write to).
 The UNet is built without loading weights: they are inputs of the graph, named as in the network. So
 the graph is the same for all models with that config. The process ends when its standard input is
 closed, so it never outlives its parent.
@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 if __name__ == "__main__":  # run with -I, which ignores the environment and the current folder
-    sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[4]))
 
 import torch
 from diffusers import UNet2DConditionModel
 
 from paintdiff.models.acceleration.deepcache import SplitUNet
-from paintdiff.models.acceleration.openvino_import import openvino
+from paintdiff.models.acceleration.openvino.library import openvino
 
 _NICENESS = 5
 _DIMENSIONS_OF_SAMPLE = 4

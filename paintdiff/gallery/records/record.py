@@ -12,7 +12,7 @@ from typing import Any
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery import messages
-from paintdiff.gallery.schema import RELATIONS, to_microseconds
+from paintdiff.gallery.records.schema import RELATIONS, to_microseconds
 from paintdiff.imaging.geometry import Size
 
 MAX_TAGS = 100

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from sqlalchemy import func, select
 
 from paintdiff.errors import GalleryError, RequestError
+from paintdiff.gallery.files.thumbnails import encode_thumbnail
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.schema import PictureRow
-from paintdiff.gallery.thumbnails import encode_thumbnail
+from paintdiff.gallery.records.schema import PictureRow
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from paintdiff.models.acceleration import messages
 from paintdiff.models.acceleration.kernel_choice import Kernels
 from paintdiff.models.acceleration.measurements import WORTH_IT, MeasurementFile
 from paintdiff.models.acceleration.merged_lora_weights import collect_weights, find_active_loras
-from paintdiff.models.acceleration.openvino_graphs import Graphs, Part, is_running
+from paintdiff.models.acceleration.openvino.graphs import Graphs, Part, is_running
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ The profiles fast and turbo need ten for one size, for one picture and for sever
 
 Winner = Literal["torch", "openvino"]
 Make = Callable[..., Any]
-"""A constructor like that of `openvino_network.OpenVinoNetwork`."""
+"""A constructor like that of `network.OpenVinoNetwork`."""
 
 
 class _OpenVinoError(Exception):
@@ -300,7 +300,7 @@ def _name_graph(place: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _import_openvino_network() -> Make:
-    from paintdiff.models.acceleration.openvino_network import (  # noqa: PLC0415 (imports OpenVINO)
+    from paintdiff.models.acceleration.openvino.network import (  # noqa: PLC0415 (imports OpenVINO)
         OpenVinoNetwork,
     )
 

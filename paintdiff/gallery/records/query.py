@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.orm import Session
 
 from paintdiff.errors import RequestError
-from paintdiff.gallery import messages, search
-from paintdiff.gallery.record import Record, clean_tag, to_storable
-from paintdiff.gallery.schema import PictureRow, TagRow, to_microseconds
+from paintdiff.gallery import messages
+from paintdiff.gallery.records import search
+from paintdiff.gallery.records.record import Record, clean_tag, to_storable
+from paintdiff.gallery.records.schema import PictureRow, TagRow, to_microseconds
 from paintdiff.imaging.geometry import Size
 
 _CURSOR = re.compile(r"((?:-?[0-9]{1,18}\.){1,2})([0-9a-z]{1,40})")

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from paintdiff.errors import GalleryError, PaintError, RequestError, SettingsError, StorageError
 from paintdiff.gallery import messages
-from paintdiff.gallery.folders import FoundFile, find_picture_files
+from paintdiff.gallery.files.picture_files import PictureFile, read_picture_file
+from paintdiff.gallery.files.thumbnails import encode_thumbnail
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing import ImportReport, import_file
-from paintdiff.gallery.picture_files import PictureFile, read_picture_file
-from paintdiff.gallery.thumbnails import encode_thumbnail
-from paintdiff.gallery.watched_files import WatchedFile, WatchedFiles
+from paintdiff.gallery.importing.folders import FoundFile, find_picture_files
+from paintdiff.gallery.importing.import_folder import ImportReport, import_file
+from paintdiff.gallery.records.watched_files import WatchedFile, WatchedFiles
 from paintdiff.imaging.images import MAX_FILE_BYTES, MAX_PIXELS
 
 logger = logging.getLogger(__name__)

@@ -18,16 +18,16 @@ import torch
 from diffusers import ControlNetModel, UNet2DConditionModel
 from torch import Tensor, nn
 
-from paintdiff.mini.dataset import Dataset, Pixels
+from paintdiff.mini.data.dataset import Dataset, Pixels
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.objective import (
+from paintdiff.mini.networks.objective import (
     add_noise,
     build_scheduler,
     draw_timesteps,
     timestep_weights,
     weighted_mean,
 )
-from paintdiff.mini.painter import Batch, CaptionedLatents, Painter
+from paintdiff.mini.networks.painter import Batch, CaptionedLatents, Painter
 from paintdiff.mini.recipe import ControlRecipe, Recipe
 from paintdiff.preprocessors.lines import detect_canny_edges, draw_scribble
 

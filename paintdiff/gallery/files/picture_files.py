@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.errors import MetadataError, NoMetadataError, RequestError
 from paintdiff.gallery import messages
-from paintdiff.gallery.metadata import read_settings
+from paintdiff.gallery.settings.metadata import read_settings
 from paintdiff.imaging.geometry import Size
 from paintdiff.imaging.image_files import ImageFile, parse_image_file
 from paintdiff.imaging.images import MAX_FILE_BYTES, read_header

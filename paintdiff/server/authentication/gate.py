@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from paintdiff.accounts.scopes import ALL_SCOPES, VISITOR_SCOPES, Scope
 from paintdiff.server import messages
-from paintdiff.server.credentials import Credentials, read_credentials
-from paintdiff.server.guesses import GuessLimit
+from paintdiff.server.authentication.credentials import Credentials, read_credentials
+from paintdiff.server.authentication.guesses import GuessLimit
+from paintdiff.server.authentication.sign_ins import SignIns
 from paintdiff.server.identities import Identity, name_user
 from paintdiff.server.problems import Refusal
-from paintdiff.server.sign_ins import SignIns
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers

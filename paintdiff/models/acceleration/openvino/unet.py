@@ -15,8 +15,8 @@ import torch
 from paintdiff.models.acceleration.batch_tuning import BatchTuning
 from paintdiff.models.acceleration.deepcache import SplitUNet
 from paintdiff.models.acceleration.kernel_choice import USUAL, Kernels
-from paintdiff.models.acceleration.openvino_engine import OpenVinoEngine, Winner
-from paintdiff.models.acceleration.openvino_graphs import Part
+from paintdiff.models.acceleration.openvino.engine import OpenVinoEngine, Winner
+from paintdiff.models.acceleration.openvino.graphs import Part
 
 _DOWN, _MID = "down_block_additional_residuals", "mid_block_additional_residual"
 _UNDERSTOOD = frozenset({"encoder_hidden_states", "added_cond_kwargs", "return_dict", _DOWN, _MID})

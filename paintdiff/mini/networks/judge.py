@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from paintdiff.errors import ModelNotFoundError
-from paintdiff.mini.dataset import Dataset, as_pixels, mirror
+from paintdiff.mini.data.dataset import Dataset, as_pixels, mirror
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
 from paintdiff.mini.recipe import Recipe
 from paintdiff.mini.world import Scene, subject_category

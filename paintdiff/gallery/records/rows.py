@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from paintdiff.errors import PictureNotFoundError
 from paintdiff.gallery import messages
-from paintdiff.gallery.record import Record, to_storable
-from paintdiff.gallery.schema import InputRow, PictureRow, TagRow
+from paintdiff.gallery.records.record import Record, to_storable
+from paintdiff.gallery.records.schema import InputRow, PictureRow, TagRow
 from paintdiff.imaging.geometry import Size
 
 _AT_ONCE = 500

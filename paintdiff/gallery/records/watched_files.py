@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from paintdiff.gallery.database import Database
-from paintdiff.gallery.rows import divide
-from paintdiff.gallery.schema import PictureRow, WatchedRow
+from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.rows import divide
+from paintdiff.gallery.records.schema import PictureRow, WatchedRow
 
 
 @dataclass(frozen=True)

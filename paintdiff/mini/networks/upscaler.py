@@ -30,12 +30,12 @@ from spandrel.architectures.Compact import Compact
 from torch import Tensor, nn
 
 from paintdiff.errors import WorldError
-from paintdiff.mini.dataset import TRAINING, scene_seeds
-from paintdiff.mini.degradations import degrade, shrink
-from paintdiff.mini.judge import Judge
-from paintdiff.mini.leaves import dead_leaves
+from paintdiff.mini.data.dataset import TRAINING, scene_seeds
+from paintdiff.mini.data.degradations import degrade, shrink
+from paintdiff.mini.data.leaves import dead_leaves
 from paintdiff.mini.loop import Losses, Machine, TrainingLoop
-from paintdiff.mini.perceptual import Discriminator, adversarial_losses, weigh
+from paintdiff.mini.networks.judge import Judge
+from paintdiff.mini.networks.perceptual import Discriminator, adversarial_losses, weigh
 from paintdiff.mini.recipe import Recipe, UpscalerRecipe
 from paintdiff.mini.world import render, sample_scene
 

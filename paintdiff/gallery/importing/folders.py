@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from paintdiff.gallery import messages
-from paintdiff.gallery.picture_files import SUFFIXES
+from paintdiff.gallery.files.picture_files import SUFFIXES
 from paintdiff.system.regular_files import explain_not_a_file
 
 MAX_DEPTH = 64

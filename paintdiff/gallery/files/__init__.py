@@ -1,0 +1,1 @@
+"""Files of the gallery: pictures, input images and thumbnails."""

@@ -1,0 +1,1 @@
+"""Records of pictures in a database: their fields, the store, and searches."""

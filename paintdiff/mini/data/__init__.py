@@ -1,0 +1,1 @@
+"""Training data: rendered scenes, cached latents, and damaged pictures."""

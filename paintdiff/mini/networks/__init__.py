@@ -1,0 +1,1 @@
+"""The embedded model's networks: how each is built and trained."""

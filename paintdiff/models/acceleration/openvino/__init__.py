@@ -1,0 +1,1 @@
+"""UNets as OpenVINO graphs, for processors."""

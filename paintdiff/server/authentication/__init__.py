@@ -1,0 +1,1 @@
+"""Tells who sent a request: passwords, keys, and sign-ins."""
