@@ -13,17 +13,17 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from paintdiff.config import messages
 from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
-from paintdiff.errors import GalleryError, PaintError, SettingsError
+from paintdiff.errors import PaintError, SettingsError
 from paintdiff.serving import bind_socket, import_webview, make_server, serve, serve_in_window
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
+from paintdiff.system.console import can_show, say
 from paintdiff.system.process import prepare_process
-from paintdiff.system.threads import lower_priority
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.files.saving import PictureFolder
     from paintdiff.gallery.gallery import Gallery
-    from paintdiff.gallery.importing.import_folder import ImportReport
+    from paintdiff.housekeeping import Housekeeping
     from paintdiff.models.hub.downloads import Downloads
     from paintdiff.server.guard import Hosts
     from paintdiff.server.page_events import PageEvents
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BIN_CHECK_SECONDS = 3600.0
-PAINTING_FIRST_SECONDS = 1.0
-_LISTED_FILES = 20
 _EVERY_ADDRESS = ("0.0.0.0", "::", "[::]")
 
 
@@ -68,7 +65,7 @@ class App:
     parts: PageContext
     page: gr.Blocks | None
     hosts: Hosts
-    ended: threading.Event = field(default_factory=threading.Event)
+    housekeeping: Housekeeping
 
     @classmethod
     def compose(cls, settings: Settings, *, headless: bool = False) -> App:
@@ -88,6 +85,7 @@ class App:
         from paintdiff.gallery.gallery import Gallery  # noqa: PLC0415
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
         from paintdiff.gallery.settings.earlier import EarlierPictures  # noqa: PLC0415
+        from paintdiff.housekeeping import Housekeeping  # noqa: PLC0415
         from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
@@ -156,7 +154,19 @@ class App:
         names = (settings.host, *settings.allow_host, *([space_host] if space_host else []))
         hosts = Hosts(names, any_address=settings.host in _EVERY_ADDRESS)
         page = None if headless else _build_page(parts)
-        return cls(settings, engine, downloads, pictures, gallery, accounts, parts, page, hosts)
+        housekeeping = Housekeeping(gallery, engine, parts.preferences, settings.watch_dir)
+        return cls(
+            settings,
+            engine,
+            downloads,
+            pictures,
+            gallery,
+            accounts,
+            parts,
+            page,
+            hosts,
+            housekeeping,
+        )
 
     def build_server(self) -> ASGIApp:
         """Return the API and the page, if there is one, and the guard around them."""
@@ -266,7 +276,7 @@ class App:
             else:
                 serve(server, listening)
         finally:
-            self.ended.set()
+            self.housekeeping.ended.set()
             listening.close()
             self.downloads.close()
             self.engine.close()
@@ -276,10 +286,10 @@ class App:
         """Announce the page, then do what takes longer."""
         began, settings, url = datetime.now(UTC), self.settings, self._find_url()
         headless = self.page is None
-        _say(messages.api_address(url) if headless else messages.page_address(url))
+        say(messages.api_address(url) if headless else messages.page_address(url))
         if settings.mcp:
-            _say(messages.mcp_address(url))
-        _say(messages.pictures_are_saved(settings.output_dir.absolute()))
+            say(messages.mcp_address(url))
+        say(messages.pictures_are_saved(settings.output_dir.absolute()))
         threading.Thread(
             target=self._after_start,
             args=(f"{url}/docs" if headless else url, began),
@@ -304,70 +314,7 @@ class App:
             webbrowser.open(url)
         if self.settings.share:
             self._share()
-        self._adopt_orphans(began)  # reads each of them, so nothing waits for it
-        works = {"thumbnails": self._make_thumbnails}
-        if self.settings.watch_dir:
-            works["watch-folders"] = self._watch_folders
-        for name, work in works.items():
-            threading.Thread(target=work, name=name, daemon=True).start()
-        self.empty_old_bin()
-        while not self.ended.wait(BIN_CHECK_SECONDS):
-            self.empty_old_bin()
-
-    def empty_old_bin(self) -> None:
-        """Erase pictures that were deleted longer ago than the person has chosen."""
-        from paintdiff.gallery.adoption import empty_bin  # noqa: PLC0415 (see `composed`)
-
-        days = self.parts.preferences.bin_days
-        if days is None:
-            return
-        try:
-            erased = empty_bin(self.gallery, before=datetime.now(UTC) - timedelta(days=days))
-        except GalleryError as error:
-            logger.warning("the bin can't be emptied, and is tried again later: %s", error)
-        else:
-            logger.info("erased %d pictures that were in the bin for %d days", erased, days)
-
-    def _adopt_orphans(self, before: datetime) -> None:
-        """Add pictures to the gallery that a killed process saved but didn't record."""
-        from paintdiff.gallery.adoption import adopt_orphans  # noqa: PLC0415 (see `compose`)
-
-        try:
-            adopted = adopt_orphans(self.gallery, before)
-        except GalleryError as error:
-            _say(messages.gallery_unavailable(str(error)))
-        else:
-            if adopted:
-                _say(messages.orphans_adopted(adopted))
-
-    def _watch_folders(self) -> None:
-        """Import pictures that appear in the watched folders, until the app ends."""
-        from paintdiff.gallery.importing.watching import FolderWatcher  # noqa: PLC0415 (see `compose`)
-
-        lower_priority()
-        folders = self.settings.watch_dir
-        try:
-            watcher = FolderWatcher(self.gallery, folders, pause=self._let_painting_go_first)
-        except PaintError as error:
-            _say(str(error))
-        else:
-            watcher.run(self.ended, _say_what_came)
-
-    def _make_thumbnails(self) -> None:
-        """Make thumbnails of pictures that were added last, until the app ends."""
-        from paintdiff.gallery.importing.thumbnails_ahead import ThumbnailsAhead  # noqa: PLC0415 (see `compose`)
-
-        lower_priority()
-        ThumbnailsAhead(self.gallery, self._is_painting).run(self.ended)
-
-    def _is_painting(self) -> bool:
-        status = self.engine.status()
-        return status.running_job_id is not None or status.queue_length > 0
-
-    def _let_painting_go_first(self) -> None:
-        """Wait a second while something is painted: a long queue mustn't stop imports for ever."""
-        if self._is_painting():
-            self.ended.wait(PAINTING_FIRST_SECONDS)
+        self.housekeeping.run(began)
 
     def _share(self) -> None:
         from gradio.networking import setup_tunnel  # noqa: PLC0415 (only when it is asked for)
@@ -380,14 +327,14 @@ class App:
         except (
             Exception
         ) as error:  # whatever fails on the way to gradio.live, the app itself goes on
-            _say(messages.no_share_link(error))
+            say(messages.no_share_link(error))
             return
         public = f"https://{url.split('://', 1)[-1]}"
         self.hosts.allow(public.split("://", 1)[1])
-        _say(messages.share_link(public))
+        say(messages.share_link(public))
         code = draw_qr_code(public)
-        if _can_be_shown(code):
-            _say(code)
+        if can_show(code):
+            say(code)
 
 
 def _check_shared(settings: Settings, accounts: Directory) -> None:
@@ -445,27 +392,3 @@ def _make_tools(context: ApiContext) -> McpApp:
     from paintdiff.api.mcp.server import McpApp  # noqa: PLC0415 (only when it is asked for)
 
     return McpApp(context)
-
-
-def _say_what_came(report: ImportReport) -> None:
-    """Say how many pictures came from watched folders, and of some why they didn't."""
-    for path, reason in report.failed[:_LISTED_FILES]:
-        logger.warning("%s", messages.not_imported(path, reason))
-    for path, names in report.unmapped:
-        logger.info("%s", messages.imported_without(path, ", ".join(names)))
-    if report.imported or report.moved or report.failed:
-        _say(messages.came_from_folders(report.imported, report.moved, len(report.failed)))
-
-
-def _can_be_shown(text: str) -> bool:
-    """Return whether the terminal's encoding has the characters."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()

@@ -8,16 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
@@ -25,15 +21,9 @@ from paintdiff.accounts.directory import Directory
 from paintdiff.accounts.scopes import VISITOR_SCOPES
 from paintdiff.accounts.store import AccountStore
 from paintdiff.app import _check_shared  # pyright: ignore[reportPrivateUsage]
-from paintdiff.config.preferences import Preferences
 from paintdiff.config.settings import Settings
 from paintdiff.errors import SettingsError
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.records.database import FILE_NAME
-from paintdiff.gallery.records.query import PictureQuery
-from paintdiff.gallery.records.rows import set_values
-from tests.gallery.records import record
-from tests.gallery.test_importing import write
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -301,56 +291,6 @@ def test_the_command_line_starts_the_app() -> None:
     assert "serve " in shown.stdout and "app " in shown.stdout
 
 
-def test_watched_folders_are_imported_until_the_app_ends(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from paintdiff.app import App  # noqa: PLC0415 (the other tests start it as a process)
-
-    folders = tmp_path / "theirs", tmp_path / "missing"
-    write(folders[0] / "one.png", "red")
-    settings, nothing = Settings(watch_dir=folders), cast("Any", None)
-    gallery, status = Gallery(tmp_path / "out"), SimpleNamespace(running_job_id="1", queue_length=0)
-    engine: Any = SimpleNamespace(status=lambda: status)
-    app = App(settings, engine, nothing, nothing, gallery, nothing, nothing, nothing, nothing)
-    threads = [threading.Thread(target=each) for each in (app._watch_folders, app._make_thumbnails)]  # pyright: ignore[reportPrivateUsage]
-    for thread in threads:
-        thread.start()
-    try:
-        until = time.monotonic() + 60
-        while gallery.store.count(PictureQuery()) == 0:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-    finally:
-        app.ended.set()
-        for thread in threads:
-            thread.join(30)
-    assert not any(thread.is_alive() for thread in threads)
-    assert "1 imported" in capsys.readouterr().out
-    gallery.close()
-
-
-def test_old_pictures_leave_the_bin_by_themselves(tmp_path: Path) -> None:
-    from paintdiff.app import App  # noqa: PLC0415 (the other tests start it as a process)
-
-    gallery, preferences = Gallery(tmp_path), Preferences(None)
-    nothing: Any = None
-    parts: Any = SimpleNamespace(preferences=preferences)
-    app = App(nothing, nothing, nothing, nothing, gallery, nothing, parts, nothing, nothing)
-    old, recent, kept = (gallery.store.add(record()) for _ in range(3))
-    gallery.store.delete([old.id, recent.id])
-    with gallery.database.write() as session:
-        set_values(session, [old.id], deleted_at=datetime.now(UTC) - timedelta(days=8))
-    app.empty_old_bin()
-    assert gallery.store.count(PictureQuery(bin=True)) == 2, "only if that was chosen"
-    preferences.set_bin_days(7)
-    app.empty_old_bin()
-    assert [each.id for each in gallery.store.page(PictureQuery(bin=True)).records] == [recent.id]
-    assert gallery.store.get(kept.id) == kept
-    gallery.close()
-    (tmp_path / FILE_NAME).write_bytes(b"damaged" * 1000)
-    app.empty_old_bin()  # says so in the log, and the app goes on
-
-
 WINDOW = """
 import sys, urllib.request
 from types import SimpleNamespace
@@ -394,7 +334,7 @@ from paintdiff.config.settings import Settings
 nothing = None
 settings = Settings(share=True, share_open=True)
 hosts = Hosts()
-app = App(settings, *[nothing] * 7, hosts)
+app = App(settings, *[nothing] * 7, hosts, nothing)
 app._share()
 print("abc.gradio.live" in hosts)
 sys.stdout.reconfigure(encoding="ascii")

@@ -337,6 +337,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ui.tabs",
     },
     "ui.gradio_server": {"server", "ui.page"},
+    "housekeeping": {"config", "engine", "errors", "gallery", "system"},
     "serving": {"errors", "config", "server"},
     "app": {
         "accounts",
@@ -345,6 +346,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engine",
         "errors",
         "gallery",
+        "housekeeping",
         "models.catalog",
         "models.hub",
         "models.manager",
