@@ -185,76 +185,90 @@ def _split_weight(source: str, start: int, end: int) -> tuple[int, float]:
     return start + len(text[:colon].rstrip()), float(match[1])
 
 
-class _Frame:
-    """An open bracket, or the whole text: what stands in it, and where it is divided."""
+class _Frame(NamedTuple):
+    """An open bracket, or the whole text, and how many nodes and dividers came before it."""
 
-    __slots__ = ("dividers", "kind", "nodes", "start")
+    kind: str
+    start: int
+    nodes: int = 0
+    dividers: int = 0
 
-    def __init__(self, kind: str, start: int) -> None:
-        self.kind = kind
-        self.start = start
-        self.nodes: list[Node] = []
-        # Of each `:` or `|`: its sign, its place, and the number of nodes before it.
-        self.dividers: list[tuple[str, int, int]] = []
+
+class _Divider(NamedTuple):
+    """A `:` or `|` within a square bracket, and how many nodes came before it."""
+
+    sign: str
+    place: int
+    nodes: int
 
 
 def _parse_nodes(source: str, start: int, end: int, mistakes: list[Mistake]) -> Nodes:
     if source.find("[", start, end) < 0:
         return (Text(start, end),) if end > start else ()
-    top = _Frame("", start)
-    frames = [top]
+    frames = [_Frame("", start)]
+    # Of all frames: what stands in the last one is at the end.
+    nodes: list[Node] = []
+    dividers: list[_Divider] = []
     for match in _TOKEN.finditer(source, start, end):
         token, place = match[0], match.start()
-        frame = frames[-1]
         if token in ("(", "["):
-            frames.append(_Frame(token, place))
+            frames.append(_Frame(token, place, len(nodes), len(dividers)))
         elif token in (":", "|"):
-            if frame.kind == "[":
-                frame.dividers.append((token, place, len(frame.nodes)))
-        elif token in (")", "]"):
-            if frame.kind != ("(" if token == ")" else "["):
-                # Nothing that is still open can be closed in order: it is all text.
-                _abandon(frames)
-                continue
-            frames.pop()
-            node = _build(source, frame, place, mistakes) if frame.dividers else None
-            if node is not None and len(frames) > MAX_DEPTH:
-                _report(
-                    mistakes,
-                    messages.nested_too_deep(MAX_DEPTH),
-                    frame.start,
-                    place + 1,
-                )
-                node, frame.nodes = None, []
-            frames[-1].nodes += frame.nodes if node is None else [node]
-    _abandon(frames)
-    return _fill(top.nodes, start, end)
+            if frames[-1].kind == "[":
+                dividers.append(_Divider(token, place, len(nodes)))
+        elif token not in (")", "]"):
+            continue
+        elif frames[-1].kind != ("(" if token == ")" else "["):
+            # Nothing that is still open can be closed in order: it is all text.
+            del frames[1:], dividers[:]
+        else:
+            frame = frames.pop()
+            if len(dividers) > frame.dividers:
+                divided = dividers[frame.dividers :]
+                del dividers[frame.dividers :]
+                node = _build(source, frame, nodes, divided, place, mistakes)
+                _replace(nodes, frame, node, len(frames), mistakes)
+    return _fill(nodes, start, end)
 
 
-def _abandon(frames: list[_Frame]) -> None:
-    for frame in frames[1:]:
-        frames[0].nodes += frame.nodes
-    del frames[1:]
+def _replace(
+    nodes: list[Node], frame: _Frame, node: Node | None, depth: int, mistakes: list[Mistake]
+) -> None:
+    """Put the node of a bracket that is closed in place of what stood in it."""
+    if node is None:
+        return
+    del nodes[frame.nodes :]
+    if depth > MAX_DEPTH:
+        _report(mistakes, messages.nested_too_deep(MAX_DEPTH), node.start, node.end)
+    else:
+        nodes.append(node)
 
 
-def _build(source: str, frame: _Frame, end: int, mistakes: list[Mistake]) -> Node | None:
-    colons = [divider for divider in frame.dividers if divider[0] == ":"]
+def _build(
+    source: str,
+    frame: _Frame,
+    nodes: list[Node],
+    dividers: list[_Divider],
+    end: int,
+    mistakes: list[Mistake],
+) -> Node | None:
+    colons = [divider for divider in dividers if divider.sign == ":"]
     if not colons:
-        return Alternate(tuple(_divide(frame, frame.dividers, end)), frame.start, end + 1)
-    number = _NUMBER.fullmatch(source, colons[-1][1] + 1, end)
+        return Alternate(tuple(_divide(frame, nodes, dividers, end)), frame.start, end + 1)
+    number = _NUMBER.fullmatch(source, colons[-1].place + 1, end)
     if number is None or len(colons) > 2:
         _report(mistakes, messages.WRITE_SCHEDULE, frame.start, end + 1)
         return None
-    parts = _divide(frame, colons, end)
+    parts = _divide(frame, nodes, colons, end)
     before = parts[0] if len(colons) == 2 else ()
     return Scheduled(before, parts[-2], number[1], frame.start, end + 1)
 
 
-def _divide(frame: _Frame, dividers: list[tuple[str, int, int]], end: int) -> list[Nodes]:
+def _divide(frame: _Frame, nodes: list[Node], dividers: list[_Divider], end: int) -> list[Nodes]:
     parts: list[Nodes] = []
-    start, first = frame.start + 1, 0
-    for _, place, count in (*dividers, ("", end, len(frame.nodes))):
-        parts.append(_fill(frame.nodes[first:count], start, place))
+    start, first = frame.start + 1, frame.nodes
+    for _, place, count in (*dividers, _Divider("", end, len(nodes))):
+        parts.append(_fill(nodes[first:count], start, place))
         start, first = place + 1, count
     return parts
 
