@@ -162,6 +162,14 @@ def test_what_cannot_be_continued_is_refused(
         assert caught.value.field == field
 
 
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_a_template_is_used_as_it_is_which_is_said(tiny_engine: Engine, field: str) -> None:
+    finished = tiny_engine.generate(with_branch(**{field: "a {red|blue} house"}))
+    assert any("braces and wildcards are read as words" in each for each in finished.warnings)
+    finished = tiny_engine.generate(with_branch(**{field: "a blue house"}))
+    assert not any("braces" in each for each in finished.warnings)
+
+
 def test_a_seed_without_effect_is_said(tiny_engine: Engine) -> None:
     request = REQUEST.model_copy(update={"sampler": "DDIM"})
     finished = tiny_engine.generate(with_branch(request, seed=1))

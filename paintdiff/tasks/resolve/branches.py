@@ -10,6 +10,7 @@ from paintdiff.models.conditioning.prompt_plan import plan_prompts
 from paintdiff.models.inference.denoising_run import count_steps_run
 from paintdiff.models.registry.samplers import SAMPLERS
 from paintdiff.prompts.extra_networks import split_lora_tags
+from paintdiff.prompts.wildcards.template import is_template
 from paintdiff.tasks.resolve.context import ResolveContext
 
 _CHANGEABLE_GUIDANCE = ("classifier_free", "beyond_one")
@@ -60,6 +61,8 @@ def _check_prompts(
         raise RequestError(
             messages.prompt_cannot_change(context.model.title), field=f"{field}.prompt"
         )
+    if any(is_template(each or "") for each in (branch.prompt, branch.negative_prompt)):
+        context.warn(messages.BRANCH_TEMPLATE, f"{field}.prompt")
     if branch.prompt is None:
         return
     tags = split_lora_tags(branch.prompt)[1]

@@ -363,6 +363,10 @@ BRANCH_WITH_REFINER = (
 BRANCH_WITH_LOOPBACK = (
     "A run of several passes (loopback) can't be continued with other settings. Choose one pass."
 )
+BRANCH_TEMPLATE = (
+    "The prompt to continue with is used as it is: braces and wildcards are read as words. Write "
+    "one of the choices."
+)
 LORAS_CANNOT_CHANGE = (
     "The LoRAs of a run can't change on the way. Use the original prompt's <lora:...> tags, or "
     "none."
