@@ -1,4 +1,4 @@
-"""Builds rows of adapters, VAEs and embeddings from discovered files and folders.
+"""Builds rows of adapters, VAEs, embeddings and language models from what was discovered.
 
 Importable without torch.
 """
@@ -22,6 +22,10 @@ from paintdiff.models.registry.adapter_rows import (
 )
 from paintdiff.models.registry.base_rows import GENERAL_STEMS, WeightsRow, get_display_name
 from paintdiff.models.registry.families import Family
+from paintdiff.models.registry.language_model_rows import (
+    LanguageModelRow,
+    make_language_model_rows,
+)
 
 # A VAE's shapes don't tell its family, but the names of well-known ones do. The first entry that a
 # name contains counts.
@@ -174,6 +178,16 @@ def make_ip_adapter_row(item: FoundItem, name: str, context: RowContext) -> IpAd
     )
 
 
+def make_language_model_row(item: FoundItem, name: str, _context: RowContext) -> LanguageModelRow:
+    """Return a language model's row.
+
+    Raises:
+        ModelNotFoundError: One of its files is missing.
+    """
+    [row] = make_language_model_rows(str(item.path))
+    return row.model_copy(update={"name": name, "title": name, **make_stamp(item)})
+
+
 def _fits(wanted: tuple[int, ...], widths: tuple[int, ...]) -> bool:
     """Return whether an encoder has all wanted widths (0: any width)."""
     pairs = list(zip(wanted, widths, strict=False))
@@ -218,5 +232,6 @@ ADAPTER_KINDS = (
     AdapterKind(VaeRow, "vae", make_vae_row),
     AdapterKind(TinyAutoencoderRow, "tiny_autoencoder", make_tiny_row),
     AdapterKind(IpAdapterRow, "ip_adapter", make_ip_adapter_row),
+    AdapterKind(LanguageModelRow, "language_model", make_language_model_row),
 )
 """A new kind costs a function above and a row here."""

@@ -171,6 +171,8 @@ def detect_part(folder: Path) -> DetectedWeights:
         if isinstance(projected, int) and isinstance(hidden, int) and min(projected, hidden) > 0:
             widths = (projected, hidden)
             return DetectedWeights("image_encoder", reason=messages.IMAGE_ENCODER, widths=widths)
+    if config.get("model_type") == "gpt2":
+        return DetectedWeights("language_model", reason=messages.LANGUAGE_MODEL)
     return DetectedWeights("unknown", reason=messages.no_use_on_its_own(class_name))
 
 

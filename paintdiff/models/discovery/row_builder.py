@@ -199,12 +199,15 @@ class RowBuilder:
         self, kind: AdapterKind, sorting: _SortedItems, context: RowContext
     ) -> tuple[WeightsRow, ...]:
         items = sorting.list_items(kind.detected_as)
-        names = self._assign_names(kind.row_class.what, _map_fingerprints(items))
+        shipped = self._shipped.of(kind.row_class)
+        names = self._assign_names(
+            kind.row_class.what, _map_fingerprints(items), (row.name for row in shipped)
+        )
         rows: list[WeightsRow] = []
         for item in items:
             with sorting.collect_problems(item.path):
                 rows.append(kind.make_row(item, names[item.path], context))
-        return tuple(sorted(rows, key=lambda row: (row.name.casefold(), row.name)))
+        return (*shipped, *sorted(rows, key=lambda row: (row.name.casefold(), row.name)))
 
     def _build_models(self, sorting: _SortedItems) -> tuple[ModelRow, ...]:
         items = sorting.list_items("checkpoint", "denoiser")

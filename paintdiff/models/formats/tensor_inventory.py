@@ -27,6 +27,7 @@ Kind = Literal[
     "text_encoder",
     "upscaler",
     "face_restorer",
+    "language_model",
     "unknown",
 ]
 

@@ -69,14 +69,15 @@ def make_language_model_rows(source: str) -> tuple[LanguageModelRow, ...]:
     """Make the rows that a folder or Hugging Face id may be: one for each kind of weights' file.
 
     Raises:
-        ModelNotFoundError: There is no such folder, or it has no weights.
+        ModelNotFoundError: There is no such folder, or one of the files isn't in it.
     """
     if HUB_ID.fullmatch(source) and not Path(source).exists():
         return tuple(_make_row(source, source, weights) for weights in WEIGHTS)
     folder = Path(source).expanduser()
+    complete = all((folder / name).is_file() for name in (CONFIG, VOCABULARY, MERGES))
     for weights in WEIGHTS:
         file = folder / weights
-        if file.is_file():
+        if complete and file.is_file():
             status = file.stat()
             row = _make_row(get_source_name(str(folder.resolve())), str(folder.resolve()), weights)
             stamp = f"{status.st_size}-{status.st_mtime_ns}"

@@ -13,6 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from paintdiff.engine.prompt_enhancer import propose_prompts
 from paintdiff.errors import ModelError, ModelNotFoundError, RequestError
 from paintdiff.models.catalog.catalog import Catalog
+from paintdiff.models.catalog.live_catalog import LiveCatalog
 from paintdiff.models.loading.language_models import load_language_model
 from paintdiff.models.manager.model_manager import ModelManager
 from paintdiff.models.registry.language_model_rows import (
@@ -144,3 +145,24 @@ def test_weights_that_could_run_code_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError):
         load(folder)
     assert not (tmp_path / "ran").exists()
+
+
+def test_one_in_a_models_folder_is_offered_beside_those_that_ship(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    folder = save_tiny_gpt2(models / "llm" / "poet")
+    shipped = Catalog.default().rows(LanguageModelRow)
+    catalog = LiveCatalog([models], cache=tmp_path / "cache").catalog()
+    assert catalog.rows(LanguageModelRow)[:-1] == shipped and shipped
+    row = catalog.find(LanguageModelRow, "poet")
+    assert row.folder == folder
+    manager = ModelManager(catalog, device="cpu")
+    named = propose_prompts(manager, "a cat", 2, enhancer="poet")
+    assert named and named == propose_prompts(manager, "a cat", 2, enhancer=str(folder))
+
+
+def test_one_without_its_words_is_listed_as_unusable(tmp_path: Path) -> None:
+    folder = save_tiny_gpt2(tmp_path / "models" / "poet")
+    (folder / "merges.txt").unlink()
+    catalog = LiveCatalog([tmp_path / "models"], cache=tmp_path / "cache").catalog()
+    [problem] = catalog.problems()
+    assert problem.path == folder and "merges.txt" in problem.reason
