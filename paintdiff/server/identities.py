@@ -26,6 +26,7 @@ MAX_OWNER_CHARACTERS = 100
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")
 _OWNER_DIGITS = 32
+_PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Identity:
     """`owner` is recorded with each picture: a user's, key's or browser's name, "" on this machine.
 
     Without `sees_all`, only the owner's pictures can be seen and changed. `scopes` are what may be
-    done at all.
+    done at all. `name` is that of the user or key that signed in, "" for anybody else.
     """
 
     owner: str = ""
     sees_all: bool = True
     scopes: frozenset[Scope] = ALL_SCOPES
+    name: str = ""
 
     @property
     def scope(self) -> str | None:
@@ -48,17 +50,18 @@ class Identity:
     def format(self) -> str:
         """Format it for `HEADER`."""
         scopes = "+".join(sorted(self.scopes))
-        return f"{'all' if self.sees_all else 'own'} {scopes} {quote(self.owner)}"
+        kind = "all" if self.sees_all else "own"
+        return f"{kind} {scopes} {quote(self.owner)} {quote(self.name)}"
 
     @classmethod
     def parse(cls, text: object) -> Identity:
         """Parse what `format` made. Anything else gives a stranger."""
-        kind, _, rest = str(text).partition(" ")
-        names, space, owner = rest.partition(" ")
-        if not space or kind not in ("all", "own"):
+        parts = str(text).split(" ")
+        if len(parts) != _PARTS or parts[0] not in ("all", "own"):
             return make_stranger()
+        kind, names, owner, name = parts
         scopes = frozenset(each for each in Scope if each in names.split("+"))
-        return cls(unquote(owner), sees_all=kind == "all", scopes=scopes)
+        return cls(unquote(owner), sees_all=kind == "all", scopes=scopes, name=unquote(name))
 
 
 THIS_MACHINE = Identity()

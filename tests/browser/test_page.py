@@ -41,6 +41,28 @@ def test_the_page_is_whole_with_all_other_hosts_blocked(
     assert others == ["http://elsewhere.example/"]
 
 
+def test_whoever_signed_in_can_sign_out(studio: Studio) -> None:
+    page = studio.page
+    signed_in: list[str | None] = [None]
+
+    def answer(route: Route) -> None:
+        if signed_in[0] == "gone":
+            route.fulfill(status=401)
+        else:
+            found = route.fetch()
+            route.fulfill(response=found, json={**found.json(), "signed_in": signed_in[0]})
+
+    page.route("**/status", answer)
+    link = page.get_by_role("link", name="Sign out")
+    expect(link).to_have_count(0)
+    signed_in[0] = "Ada"
+    expect(link).to_be_visible()
+    expect(link).to_have_attribute("title", "Signed in as Ada")
+    signed_in[0] = "gone"
+    expect(page.get_by_text("You are signed out.")).to_be_visible()
+    page.unroute("**/status")
+
+
 def test_everything_works_with_the_keyboard_alone(studio: Studio) -> None:
     page = studio.page
     expect(studio.prompt).to_be_focused()

@@ -120,10 +120,13 @@ def test_a_client_cant_name_its_identity() -> None:
     assert both == {"owner": "ada", "sees_all": True, "may": EVERYTHING}, (
         "negative control: without the guard"
     )
-    for text in (None, "", "all", "all paint", "none paint x"):
+    for text in (None, "", "all", "all paint", "all paint x", "none paint x y", "all paint x y z"):
         parsed = Identity.parse(text)
         assert not parsed.sees_all and not parsed.scopes
-    for identity in (Identity("a b+c/ü", sees_all=False), Identity("x", scopes=frozenset())):
+    for identity in (
+        Identity("a b+c/ü", sees_all=False),
+        Identity("x", scopes=frozenset(), name="ädä x"),
+    ):
         assert Identity.parse(identity.format()) == identity
 
 

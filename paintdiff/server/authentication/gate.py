@@ -198,7 +198,8 @@ class Gate:
     def _identify_password(self, *, local: bool) -> Identity:
         assert self._password is not None
         scopes = ALL_SCOPES if local else VISITOR_SCOPES
-        return Identity(name_user(self._password[0]), sees_all=local, scopes=scopes)
+        user = self._password[0]
+        return Identity(name_user(user), sees_all=local, scopes=scopes, name=user)
 
     @staticmethod
     def _run(executor: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
@@ -206,11 +207,13 @@ class Gate:
 
 
 def _identify_key(key: ApiKey) -> Identity:
-    return Identity(key.owner, sees_all=Scope.MANAGE in key.scopes, scopes=key.scopes)
+    sees_all = Scope.MANAGE in key.scopes
+    return Identity(key.owner, sees_all=sees_all, scopes=key.scopes, name=key.name)
 
 
 def _identify_user(user: User) -> Identity:
-    return Identity(user.name, sees_all=Scope.MANAGE in user.scopes, scopes=user.scopes)
+    sees_all = Scope.MANAGE in user.scopes
+    return Identity(user.name, sees_all=sees_all, scopes=user.scopes, name=user.name)
 
 
 def _digest(user: str, password: str) -> bytes:

@@ -5,6 +5,8 @@ window.paintdiff ??= {};
 window.paintdiff.messages = {
   // The app.
   NOT_RESPONDING: "The app isn’t responding. Is it still running?",
+  SIGNED_OUT: "You are signed out. Reload the page to sign in.",
+  signedInAs: (name) => `Signed in as ${name}`,
   NOT_SENT: "Can’t send the picture. Is the app still running?",
   DRAWING_NOT_SENT: "Can’t send the drawing: the app isn’t responding.",
   DRAWING_REFUSED: "The app refused the drawing.",

@@ -389,16 +389,26 @@ window.paintdiff = (() => {
     if (line && line.textContent !== connection) line.textContent = connection;
   }
 
+  // A link to sign out, for whoever signed in.
+  function showSignOut(name) {
+    const link = document.getElementById("sign-out");
+    if (!link) return;
+    link.hidden = !name;
+    link.title = name ? window.paintdiff.messages.signedInAs(name) : "";
+  }
+
   let asking = false;
   async function askStatus() {
     if (asking || document.visibilityState !== "visible") return;
     asking = true;
     try {
       const answer = await fetch("status", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+      if (answer.status === 401) return show({}, window.paintdiff.messages.SIGNED_OUT);
       if (!answer.ok) throw new Error(String(answer.status));
       const status = await answer.json();
       show(words(status), "");
       showWaiting(status.waiting);
+      showSignOut(status.signed_in);
     } catch {
       show({}, window.paintdiff.messages.NOT_RESPONDING);
     } finally {

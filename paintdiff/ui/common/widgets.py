@@ -42,10 +42,12 @@ def header() -> gr.HTML:
         '<path class="stroke" d="M7 21c5-1 5-11 10-11s3 12 8 11"/>'
         '<circle cx="23" cy="10" r="2.6"/></svg>'
         f"<h1>{escape(messages.TITLE)}</h1></div>"
+        f'<div class="corner"><a id="sign-out" href="logout" hidden>'
+        f"{escape(messages.SIGN_OUT)}</a>"
         f'<button type="button" id="theme-switch" aria-label="{escape(messages.SWITCH_THEME)}" '
         f'title="{escape(messages.LIGHT_OR_DARK)}">'
         '<svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="8"/>'
-        '<path class="half" d="M12 4a8 8 0 0 1 0 16z"/></svg></button></header>',
+        '<path class="half" d="M12 4a8 8 0 0 1 0 16z"/></svg></button></div></header>',
         "header",
     )
 

@@ -99,6 +99,7 @@ def status_routes(engine: Engine, recorder: Recorder | None = None) -> APIRouter
             "running": now.running_job_id is not None,
             "steps_per_second": now.steps_per_second,
             "waiting": _describe_waiting(recorder),
+            "signed_in": current_identity.get().name or None,
         }
 
     @router.post("/unsaved")

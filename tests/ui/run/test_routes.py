@@ -13,6 +13,7 @@ from PIL import Image
 
 from paintdiff.jobs.events import Finished, Picture
 from paintdiff.jobs.requests import TextToImage
+from paintdiff.server.identities import Identity, current_identity
 from paintdiff.ui.run import routes
 from tests.ui.fake_engine import FakeEngine, picture
 
@@ -86,6 +87,18 @@ def test_the_status(client: TestClient) -> None:
     answer = client.get("/status")
     assert answer.json()["model"] == "mini" and answer.json()["running"] is False
     assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["signed_in"] is None
+
+
+def test_the_status_says_who_is_signed_in(engine: Any) -> None:
+    app = FastAPI()
+    app.include_router(routes.status_routes(engine))
+
+    async def signed_in(scope: Any, receive: Any, send: Any) -> None:
+        current_identity.set(Identity("ada", name="Ada"))
+        await app(scope, receive, send)
+
+    assert TestClient(signed_in).get("/status").json()["signed_in"] == "Ada"
 
 
 @pytest.mark.parametrize("address", ["0.png", "0.png?reduced=1", "0.jpg"])
