@@ -16,6 +16,9 @@ from paintdiff.api.painting import LenientBody
 MAX_BATCH = 10_000
 """Larger numbers than could be painted, so that their product is the error that people see."""
 
+WholeNumber = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+"""A number of 64 bits. Python's have thousands of digits, which no float can hold."""
+
 _EXAMPLE: JsonValue = {"prompt": "a red house", "steps": 20, "width": 128, "height": 128, "seed": 7}
 _PICTURE = "<base64>"
 
@@ -102,20 +105,20 @@ class PaintBody(A1111Body):
     prompt: str = ""
     negative_prompt: str = ""
     styles: list[str] = Field(default_factory=list[str])
-    seed: int = -1
-    subseed: int = -1
+    seed: WholeNumber = -1
+    subseed: WholeNumber = -1
     subseed_strength: float = 0.0
     sampler_name: str = ""
     sampler_index: str = ""
     scheduler: str = ""
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 1
     n_iter: Annotated[int, Field(ge=1, le=MAX_BATCH)] = 1
-    steps: int | None = None
+    steps: WholeNumber | None = None
     cfg_scale: float | None = None
     distilled_cfg_scale: float | None = None
-    width: int | None = None
-    height: int | None = None
-    clip_skip: int | None = None
+    width: WholeNumber | None = None
+    height: WholeNumber | None = None
+    clip_skip: WholeNumber | None = None
     refiner_checkpoint: str = ""
     refiner_switch_at: float | None = None
     override_settings: dict[str, Any] = Field(default_factory=dict[str, Any])
@@ -146,9 +149,9 @@ class TextToImageBody(PaintBody):
     denoising_strength: float | None = None
     hr_scale: float = 2.0
     hr_upscaler: str = "Latent"
-    hr_second_pass_steps: Annotated[int, Field(ge=0)] = 0
-    hr_resize_x: Annotated[int, Field(ge=0)] = 0
-    hr_resize_y: Annotated[int, Field(ge=0)] = 0
+    hr_second_pass_steps: Annotated[WholeNumber, Field(ge=0)] = 0
+    hr_resize_x: Annotated[WholeNumber, Field(ge=0)] = 0
+    hr_resize_y: Annotated[WholeNumber, Field(ge=0)] = 0
 
 
 class ImageToImageBody(PaintBody):
@@ -165,7 +168,7 @@ class ImageToImageBody(PaintBody):
     mask_blur_y: float = 4.0
     inpainting_fill: Literal[0, 1, 2, 3] = 0
     inpaint_full_res: bool = True
-    inpaint_full_res_padding: int = 0
+    inpaint_full_res_padding: WholeNumber = 0
     inpainting_mask_invert: bool = False
     include_init_images: bool = False
 
@@ -185,8 +188,8 @@ class ExtrasBody(A1111Body):
     gfpgan_visibility: Annotated[float, Field(ge=0, le=1)] = 0.0
     codeformer_visibility: Annotated[float, Field(ge=0, le=1)] = 0.0
     upscaling_resize: float = 2.0
-    upscaling_resize_w: Annotated[int, Field(ge=1)] = 512
-    upscaling_resize_h: Annotated[int, Field(ge=1)] = 512
+    upscaling_resize_w: Annotated[WholeNumber, Field(ge=1)] = 512
+    upscaling_resize_h: Annotated[WholeNumber, Field(ge=1)] = 512
     upscaling_crop: bool = True
     upscaler_1: str = "None"
 

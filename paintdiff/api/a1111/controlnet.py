@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from paintdiff.api.a1111 import messages
 from paintdiff.api.a1111.answers import encode_image
-from paintdiff.api.a1111.bodies import A1111Body, give_example
+from paintdiff.api.a1111.bodies import A1111Body, WholeNumber, give_example
 from paintdiff.api.a1111.pictures import read_picture
 from paintdiff.api.a1111.routing import make_a1111_router
 from paintdiff.errors import RequestError
@@ -42,7 +42,7 @@ class DetectBody(A1111Body):
     controlnet_input_images: list[str] = Field(
         default_factory=list[str], validation_alias=AliasChoices(_IMAGES, "controlnet_images")
     )
-    controlnet_processor_res: int = -1
+    controlnet_processor_res: WholeNumber = -1
 
 
 def controlnet_routes(context: A1111Context) -> APIRouter:

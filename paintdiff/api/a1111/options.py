@@ -167,6 +167,6 @@ def _read_whole(value: object) -> int | None:
         return None
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # no number, or one that no float can hold
         return None
     return int(number) if number.is_integer() else None

@@ -13,6 +13,7 @@ from tests.api.a1111.conftest import encode, scene, spot
 from tests.api.conftest import Served
 
 TEXT_FILE = "aGVsbG8gd29ybGQ="
+HUGE = 10**400  # no float can hold it
 UNIT: dict[str, Any] = {"image": encode(scene()), "module": "canny"}
 
 
@@ -45,6 +46,9 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
         ("txt2img", {"cfg_scale": [7]}, "cfg_scale", "number"),
         ("txt2img", {"width": 0}, "width", "32"),
         ("txt2img", {"height": 10**30}, "height", ""),
+        ("txt2img", {"width": HUGE, "enable_hr": True, "hr_resize_x": 9}, "width", "less"),
+        ("txt2img", {"enable_hr": True, "hr_resize_x": HUGE}, "hr_resize_x", "less"),
+        ("txt2img", {"hr_second_pass_steps": HUGE}, "hr_second_pass_steps", "less"),
         ("txt2img", {"seed": 2**32}, "seed", "4294967295"),
         ("txt2img", {"seed": -2}, "seed", "0"),
         ("txt2img", {"subseed_strength": 2}, "subseed_strength", "1"),
@@ -214,6 +218,20 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
             "upscaling_resize_w",
             "pixels",
         ),
+        *(
+            (
+                "extra-single-image",
+                {
+                    "image": encode(scene(8)),
+                    "upscaler_1": "mini-upscaler",
+                    "resize_mode": 1,
+                    "upscaling_resize_w": number,
+                },
+                "upscaling_resize_w",
+                "less",
+            )
+            for number in (HUGE, str(HUGE))
+        ),
         (
             "extra-single-image",
             {"image": encode(scene(8)), "gfpgan_visibility": 1},
@@ -238,7 +256,10 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
         ),
         ("png-info", {"image": TEXT_FILE}, "image", "PNG, JPEG or WebP"),
         ("options", {"sd_model_checkpoint": "no such"}, "sd_model_checkpoint", "no such"),
-        ("options", {"CLIP_stop_at_last_layers": "x"}, "CLIP_stop_at_last_layers", "12"),
+        *(
+            ("options", {"CLIP_stop_at_last_layers": value}, "CLIP_stop_at_last_layers", "12")
+            for value in ("x", HUGE, -HUGE, str(HUGE), [], {})
+        ),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(
@@ -310,6 +331,10 @@ def test_control_maps_have_limits(client: TestClient) -> None:
         ({"controlnet_input_images": [TEXT_FILE]}, "controlnet_input_images"),
         ({"controlnet_input_images": [one], "controlnet_module": "x"}, "controlnet_module"),
         ({"controlnet_input_images": [one], "controlnet_processor_res": 10**9}, "width"),
+        (
+            {"controlnet_input_images": [one], "controlnet_processor_res": HUGE},
+            "controlnet_processor_res",
+        ),
     ):
         answer = detect(**fields)
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
