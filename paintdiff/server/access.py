@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from paintdiff.accounts.scopes import format_scopes
 from paintdiff.server import messages
+from paintdiff.server.bodies import replay_body
 from paintdiff.server.identities import HEADER, Identity, current_identity
 from paintdiff.server.page_events import (
     MAX_EVENT_BYTES,
@@ -99,11 +100,11 @@ class Access:
                 await self.app(_declare_json(scope), receive, send)
             case Body.JSON:
                 body = check_json(await _read_body(receive))
-                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
+                await self.app(_make_json_scope(scope, body), replay_body(body, receive), send)
             case Body.CANCEL:
                 body, session = check_cancel(await _read_body(receive))
                 self.sessions.admit_cancellation(session)
-                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
+                await self.app(_make_json_scope(scope, body), replay_body(body, receive), send)
             case Body.EVENT | Body.QUEUED_EVENT:
                 queued = route.body is Body.QUEUED_EVENT
                 body, session = self.events.check(await _read_body(receive), queued=queued)
@@ -111,7 +112,7 @@ class Access:
                     await self.sessions.admit(session, current_visitor.get(), len(body))
                 else:
                     send = _report_refusals(send)
-                await self.app(_make_json_scope(scope, body), _replay_body(body, receive), send)
+                await self.app(_make_json_scope(scope, body), replay_body(body, receive), send)
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send) -> None:
         query = parse_qs(scope["query_string"].decode())
@@ -156,16 +157,6 @@ async def _read_body(receive: Receive) -> bytes:
             raise EventRefusedError(messages.event_too_large(MAX_EVENT_BYTES), 413)
         if not message.get("more_body", False):
             return bytes(body)
-
-
-def _replay_body(body: bytes, receive: Receive) -> Receive:
-    """Return a `receive` that sends the body once, then what follows."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return waiting.pop() if waiting else await receive()
-
-    return replay
 
 
 def _drop_body(receive: Receive) -> Receive:

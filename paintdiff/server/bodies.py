@@ -87,3 +87,13 @@ class LimitedBody:
 def too_large(max_bytes: int) -> Refusal:
     """Return the refusal of a body that is too large."""
     return Refusal(413, messages.body_too_large(max_bytes))
+
+
+def replay_body(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that sends the body once, then what follows."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return waiting.pop() if waiting else await receive()
+
+    return replay

@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from mcp.types import INVALID_REQUEST, ErrorData, JSONRPCError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
 from starlette.routing import Route as AppRoute
 from starlette.types import Receive, Scope, Send
 
 from paintdiff.api.mcp import messages
 from paintdiff.api.mcp.tools import add_tools
+from paintdiff.api.routing import check_values
+from paintdiff.server.bodies import replay_body
 from paintdiff.server.guard import DEFAULT_MAX_BODY_BYTES
 from paintdiff.server.routes import BOTH, Body, Route
 from paintdiff.version import __version__
@@ -63,10 +69,25 @@ class McpApp:
                 self._manager = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request. Its body arrives first: the package parses it while everybody waits."""
         assert self._manager is not None  # nothing is served outside the lifespan
-        await self._manager.handle_request(scope, receive, send)
+        try:
+            body = await Request(scope, receive).body()
+            check_values(body)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except HTTPException as error:
+            await _refuse(error)(scope, receive, send)
+        else:
+            await self._manager.handle_request(scope, replay_body(body, receive), send)
 
     def make_route(self) -> AppRoute:
         """Return the route for the application."""
         return AppRoute(PATH, self, methods=["POST"])
+
+
+def _refuse(error: HTTPException) -> JSONResponse:
+    """Return the response to a message that isn't read, in JSON-RPC's form."""
+    content = ErrorData(code=INVALID_REQUEST, message=error.detail)
+    message = JSONRPCError(jsonrpc="2.0", id=None, error=content)
+    return JSONResponse(message.model_dump(mode="json", exclude_unset=True), error.status_code)

@@ -6,10 +6,12 @@ import asyncio
 import base64
 import io
 import json
+import socket
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -240,6 +242,37 @@ def test_the_guards_rules_hold(address: str, headers: dict[str, str], status: in
     assert httpx2.post(address, json=body, headers={**accept, **headers}).status_code == status
     for method in ("GET", "DELETE"):
         assert httpx2.request(method, address, headers=accept).status_code == 405
+
+
+ACCEPT = {"Accept": "application/json, text/event-stream"}
+
+
+@pytest.mark.parametrize("version", ["2025-06-18", "2026-07-28"])
+def test_a_message_of_too_many_values_is_not_parsed(address: str, version: str) -> None:
+    """Parsing 15 MB of them would stop everybody's page for seconds."""
+    content = (
+        b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": [' + b"[]," * 30_000 + b"1]}"
+    )
+    headers = {**ACCEPT, "Content-Type": "application/json", "MCP-Protocol-Version": version}
+    answer = httpx2.post(address, content=content, headers=headers)
+    assert answer.status_code == 413, answer.text
+    assert "20,000 values" in answer.json()["error"]["message"]
+
+
+def test_a_client_that_leaves_within_its_message_leaves_nothing_in_the_log(
+    address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, _, port = urlsplit(address).netloc.partition(":")
+    header = "".join(f"{name}: {value}\r\n" for name, value in ACCEPT.items())
+    with socket.create_connection((host, int(port))) as leaving:
+        leaving.sendall(
+            f"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{header}"
+            'Content-Length: 999\r\n\r\n{"jsonrpc"'.encode()
+        )
+        time.sleep(0.2)
+    assert httpx2.post(address, json={}, headers=ACCEPT).status_code == 400, "it goes on"
+    time.sleep(0.2)
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_a_visitor_uses_only_their_own_pictures(served: Served, painted: str) -> None:
