@@ -104,13 +104,13 @@ class Directory:
         """Return whether a key may be used."""
         return self._snapshot is not None and self._snapshot.has_active_keys(self._now())
 
-    def was_checked(self, name: str, secret: str) -> bool:
-        """Return whether a secret was found right before, so that no guess can be made with it.
-
-        `name` is a key's id or a user's name.
-        """
-        stored = self._checked.get(self._make_digest(name, secret))
-        return stored is not None and stored == self._find_hash(name)
+    def was_key_checked(self, text: str) -> bool:
+        """Return whether a text is an active key that was found right before."""
+        id = find_key_id(text)
+        key = None if id is None else self.find_key(id)
+        if id is None or key is None:
+            return False
+        return self._checked.get(self._make_digest(id, text)) == key.hash
 
     def check_key(self, text: str) -> ApiKey | None:
         """Return the active key that a text is, None if it is none."""
@@ -140,10 +140,6 @@ class Directory:
             while len(self._checked) > MAX_CHECKED:
                 self._checked.popitem(last=False)
         return True
-
-    def _find_hash(self, name: str) -> str | None:
-        account = self.find_key(name) or self.find_user(name)
-        return None if account is None else account.hash
 
     def _make_digest(self, name: str, secret: str) -> bytes:
         folded = fold_name(name)

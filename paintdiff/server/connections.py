@@ -158,6 +158,7 @@ def send_in_pieces(send: Send) -> Send:
             piece = body[start : start + PIECE_BYTES]
             more = message.get("more_body", False) or start + PIECE_BYTES < len(body)
             await send({**message, "body": piece, "more_body": more})
+            await asyncio.sleep(0)  # a connection that is lost is seen, and others have their turn
 
     return send_pieces
 

@@ -43,6 +43,7 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1", "0.0.0.0", "::"})
 """Names of this machine, on which every program may serve pages, each at its own port."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SIGNING_METHODS = ("GET", "HEAD", "POST")
 DEFAULT_MAX_BODY_BYTES = 16 * 2**20
 COOKIE = "paintdiff_visitor"
 BROWSER_COOKIE_SECONDS = 365 * 24 * 3600
@@ -180,7 +181,13 @@ class Guard:
 
     async def _sign(self, exchange: _Exchange) -> None:
         """Sign somebody in or out. Another site's page can't: its visitors would paint for it."""
-        if exchange.scope["method"] != "POST":
+        method = exchange.scope["method"]
+        if method not in _SIGNING_METHODS:
+            allowed = ", ".join(_SIGNING_METHODS)
+            wrong = Refusal(405, messages.wrong_method(allowed), {"Allow": allowed})
+            await exchange.refuse(wrong)
+            return
+        if method != "POST":
             is_out = exchange.path == SIGN_OUT_PATH
             show = show_sign_out if is_out else partial(show_sign_in, status=200)
             await exchange.respond(show(exchange.path))

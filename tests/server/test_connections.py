@@ -161,6 +161,7 @@ def test_a_visitor_who_reads_slowly_and_steadily_gets_it_all(
 def test_a_connection_holds_a_piece_and_no_copy_of_the_whole_body() -> None:
     """Through the guard, which stands before every response."""
     taken: list[tuple[int, bool]] = []
+    turns: list[int] = []
     response = Response(b"x" * (2 * PIECE_BYTES + 1))
     guard = Guard(Starlette(routes=[Route("/", lambda _request: response)]), Hosts(["x"]))
     scope: Scope = {
@@ -183,8 +184,10 @@ def test_a_connection_holds_a_piece_and_no_copy_of_the_whole_body() -> None:
     async def send(message: Message) -> None:
         if message["type"] == "http.response.body":
             taken.append((len(message["body"]), message["more_body"]))
+            asyncio.get_running_loop().call_soon(lambda: turns.append(len(taken)))
 
     asyncio.run(guard(scope, receive, send))
+    assert turns == [1, 2, 3], "others, and the news of a lost connection, come between the pieces"
     assert taken == [(PIECE_BYTES, True), (PIECE_BYTES, True), (1, False)]
 
 

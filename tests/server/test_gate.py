@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from paintdiff.accounts.directory import Directory
 from paintdiff.accounts.scopes import VISITOR_SCOPES, Scope
 from paintdiff.accounts.store import AccountStore
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.server.authentication.credentials import Credentials
 from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.authentication.guesses import GuessLimit
 from paintdiff.server.guard import COOKIE, Guard, Hosts
@@ -236,6 +238,17 @@ def test_a_sign_in_ends_with_the_password(house: House, change: str) -> None:
     assert client.get("/").status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/login", "/logout"])
+def test_the_pages_to_sign_in_and_out_take_no_other_method(house: House, path: str) -> None:
+    """A connection ends with a good answer to CONNECT, so the rest of the answer was an error."""
+    client = local(house.guard())
+    for method in ("CONNECT", "PUT", "DELETE", "PATCH", "TRACE"):
+        answer = client.request(method, path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+    for method in ("GET", "HEAD"):
+        assert client.request(method, path).status_code == 200
+
+
 def test_another_site_signs_nobody_in_or_out(house: House) -> None:
     house.store.create_user("ada", PASSWORD, VISITOR_SCOPES)
     client = remote(house.guard(origins=Origins(["*"])))
@@ -271,6 +284,25 @@ def test_a_right_key_never_waits_for_a_guesser_at_its_address(house: House) -> N
     assert client.get("/", headers={"X-API-Key": wrong}).status_code == 401
     for headers in ways_of(text):
         assert client.get("/", headers=headers).status_code == 200
+
+
+def test_a_right_password_is_a_guess_even_if_its_user_was_here_before(house: House) -> None:
+    """Else a guesser could try all: wrong ones would be refused, and the right one would enter."""
+    house.store.create_user("ada", PASSWORD, VISITOR_SCOPES)
+    limit = GuessLimit(max_wrong=1, clock=lambda: 0.0)
+    right, wrong = Credentials(PASSWORD, "ada"), Credentials("wrong horse", "ada")
+
+    async def guess() -> None:
+        gate = Gate(None, house.directory, guesses=limit)
+        assert (await gate.check(right, "192.0.2.1")).identity is not None
+        for _ in range(2):  # the second takes the first turn
+            refusal = (await gate.check(wrong, "192.0.2.7")).refusal
+            assert refusal is not None and refusal.status == 401
+        for each in (wrong, right):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(gate.check(each, "192.0.2.7"), 0.2)
+
+    asyncio.run(guess())
 
 
 LISTED, STRANGE = "https://paint.example.org", "https://evil.example"

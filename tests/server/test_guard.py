@@ -24,8 +24,10 @@ from paintdiff.server.authentication import guesses
 from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.authentication.guesses import (
     MAX_WAITING_GUESSES,
+    MAX_WRONG,
     SECONDS_BETWEEN_GUESSES_OF_ALL,
     GuessLimit,
+    Turn,
 )
 from paintdiff.server.guard import COOKIE, Guard, Hosts
 from paintdiff.server.turns import Turns
@@ -274,18 +276,23 @@ def test_forged_or_hidden_addresses_are_limited_all_together(addresses: list[str
     asyncio.run(guess())
 
 
+async def guess_wrong(limit: GuessLimit, address: str, *, local: bool = False) -> None:
+    turn = await limit.take_turn(address, local=local)
+    assert turn is not None
+    turn.end(right=False)
+
+
 def test_wrong_passwords_are_forgotten_in_time() -> None:
     async def guess() -> None:
         now = [0.0]
         limit = GuessLimit(max_wrong=2, clock=lambda: now[0])
-        for _ in range(2):
-            limit.note_wrong("192.0.2.1")
-        assert await limit.take_turn("192.0.2.1")
+        for _ in range(3):  # the third takes the first turn
+            await guess_wrong(limit, "192.0.2.1")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(limit.take_turn("192.0.2.1"), 0.05)
         now[0] = 61
-        for _ in range(3):
-            assert await asyncio.wait_for(limit.take_turn("192.0.2.1"), 5)
+        for _ in range(2):
+            await asyncio.wait_for(guess_wrong(limit, "192.0.2.1"), 5)
 
     asyncio.run(guess())
 
@@ -321,6 +328,49 @@ def test_a_body_that_says_it_is_too_large_is_refused_unread() -> None:
     assert sent_messages[0]["status"] == 413
 
 
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other() -> None:
+    """Hashing takes a while: those that are being checked may all be wrong."""
+
+    async def guess() -> None:
+        limit = GuessLimit(max_wrong=3, clock=lambda: 0.0)
+        taken = [asyncio.create_task(limit.take_turn("192.0.2.1")) for _ in range(50)]
+        await asyncio.sleep(0)
+        begun = [each.result() for each in taken if each.done()]
+        assert len(begun) == 3
+        for turn in begun:
+            assert turn is not None
+            turn.end(right=False)
+        await asyncio.sleep(0.05)
+        after = [each.result() for each in taken if each.done()][3:]
+        assert sum(each is not None for each in after) == 1, "the first turn"
+        for each in taken:
+            each.cancel()
+        await asyncio.gather(*taken, return_exceptions=True)
+
+    asyncio.run(guess())
+
+
+def test_guessers_elsewhere_delay_neither_this_machine_nor_who_was_right_before() -> None:
+    async def guess() -> None:
+        limit = GuessLimit(max_wrong_of_all=2, clock=lambda: 0.0)
+        right = await limit.take_turn("192.0.2.9")
+        assert right is not None
+        right.end(right=True)
+        for number in range(3):
+            await guess_wrong(limit, f"192.0.2.{number}")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(limit.take_turn("192.0.2.8"), 0.05)
+        with pytest.raises(TimeoutError):  # through a tunnel
+            await asyncio.wait_for(limit.take_turn("127.0.0.1"), 0.05)
+        await asyncio.wait_for(guess_wrong(limit, "127.0.0.1", local=True), 5)
+        for _ in range(MAX_WRONG + 1):  # its own guesses count
+            await asyncio.wait_for(guess_wrong(limit, "192.0.2.9"), 5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(limit.take_turn("192.0.2.9"), 0.05)
+
+    asyncio.run(guess())
+
+
 def test_guessers_are_remembered_in_limited_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has a network of addresses fills no memory."""
     monkeypatch.setattr(guesses, "MAX_GUESSERS", 3)
@@ -328,11 +378,10 @@ def test_guessers_are_remembered_in_limited_number(monkeypatch: pytest.MonkeyPat
     async def guess() -> None:
         limit = GuessLimit(max_wrong=1, clock=lambda: 0.0)
         for number in range(4):
-            limit.note_wrong(f"192.0.2.{number}")
-        for _ in range(3):
-            turn = limit.take_turn("192.0.2.0")
-            assert await asyncio.wait_for(turn, 5), "the oldest is forgotten"
-        assert await limit.take_turn("192.0.2.3")
+            await guess_wrong(limit, f"192.0.2.{number}")
+        turn = guess_wrong(limit, "192.0.2.0")
+        await asyncio.wait_for(turn, 5)  # the oldest is forgotten
+        await guess_wrong(limit, "192.0.2.3")
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(limit.take_turn("192.0.2.3"), 0.05)
 
@@ -345,9 +394,9 @@ def test_a_forged_list_of_addresses_hides_no_guesser(peer: str) -> None:
     seen: list[str] = []
 
     class Limit(GuessLimit):
-        async def take_turn(self, address: str) -> bool:
+        async def take_turn(self, address: str, *, local: bool = False) -> Turn | None:
             seen.append(address)
-            return await super().take_turn(address)
+            return await super().take_turn(address, local=local)
 
     async def guess() -> None:
         guard: Any = Guard(APP, Hosts(), Gate(("ada", "x"), guesses=Limit()))

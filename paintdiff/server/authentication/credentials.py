@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from paintdiff.accounts.hashes import KEY_MARK, find_key_id
+from paintdiff.accounts.hashes import KEY_MARK
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
@@ -20,11 +20,6 @@ class Credentials:
 
     secret: str
     user: str = ""
-
-    @property
-    def key_id(self) -> str | None:
-        """Return the id of the key, None if it isn't one, or hasn't the form of one."""
-        return find_key_id(self.secret)
 
     @property
     def is_key(self) -> bool:

@@ -94,26 +94,35 @@ class Gate:
     async def check(self, given: Credentials, address: str, *, local: bool = False) -> Admission:
         """Check what somebody gave; a wrong secret counts as a guess."""
         await self._refresh()
-        if not self._is_known(given) and not await self._guesses.take_turn(address):
+        if self._is_known_key(given):
+            return await self._check(given, local=local)
+        turn = await self._guesses.take_turn(address, local=local)
+        if turn is None:
             wait = {"Retry-After": RETRY_SECONDS}
             return Admission(refusal=Refusal(429, messages.TOO_MANY_WRONG_PASSWORDS, wait))
+        right = False
+        try:
+            admission = await self._check(given, local=local)
+            right = admission.refusal is None
+            return admission
+        finally:
+            turn.end(right=right)
+
+    async def _check(self, given: Credentials, *, local: bool) -> Admission:
         if self._is_password(given):
             cookie = self._sign_ins.make(_PASSWORD, self._stamp)
             return Admission(self._identify_password(local=local), cookie=cookie)
         if given.is_key:
             key = await self._find_key(given)
-            if key is not None:
-                cookie = self._sign_ins.make(f"{_KEY} {key.id}", key.hash)
-                return Admission(_identify_key(key), cookie=cookie)
-            wrong = messages.WRONG_KEY
-        else:
-            user = await self._find_user(given)
-            if user is not None:
-                cookie = self._sign_ins.make(f"{_USER} {user.name}", user.hash)
-                return Admission(_identify_user(user), cookie=cookie)
-            wrong = messages.WRONG_PASSWORD
-        self._guesses.note_wrong(address)
-        return Admission(refusal=Refusal(401, wrong))
+            if key is None:
+                return Admission(refusal=Refusal(401, messages.WRONG_KEY))
+            cookie = self._sign_ins.make(f"{_KEY} {key.id}", key.hash)
+            return Admission(_identify_key(key), cookie=cookie)
+        user = await self._find_user(given)
+        if user is None:
+            return Admission(refusal=Refusal(401, messages.WRONG_PASSWORD))
+        cookie = self._sign_ins.make(f"{_USER} {user.name}", user.hash)
+        return Admission(_identify_user(user), cookie=cookie)
 
     def sign_out(self, cookie: str) -> None:
         """End a sign-in."""
@@ -142,11 +151,10 @@ class Gate:
         check = directory.check_password
         return await self._run(self._checker, lambda: check(given.user, given.secret))
 
-    def _is_known(self, given: Credentials) -> bool:
+    def _is_known_key(self, given: Credentials) -> bool:
+        """Return whether it is a key that was checked before. Keys are too long to be guessed."""
         directory = self._directory
-        return directory is not None and directory.was_checked(
-            given.key_id or given.user, given.secret
-        )
+        return given.is_key and directory is not None and directory.was_key_checked(given.secret)
 
     def _is_password(self, given: Credentials) -> bool:
         if self._password is None:

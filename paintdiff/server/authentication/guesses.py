@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from paintdiff.server.turns import Turns
@@ -24,12 +26,33 @@ SECONDS_BETWEEN_GUESSES_OF_ALL = 0.1
 MAX_WAITING_GUESSES_OF_ALL = 50
 
 
+MAX_TRUSTED = 256
+"""How many addresses are remembered that gave a right password or key; the oldest are forgotten."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The right to check one password or key. It counts until `end`, which must be called."""
+
+    _guesses: tuple[_Guesses, ...]
+    _note_right: Callable[[], None]
+
+    def end(self, *, right: bool) -> None:
+        """Count the password or key, once it is checked."""
+        for each in self._guesses:
+            each.end(right=right)
+        if right:
+            self._note_right()
+
+
 class GuessLimit:
     """Slows down guessing.
 
     Wrong passwords and keys are counted by address. They lock nobody out, because visitors behind
     one proxy or tunnel may share an address with an attacker: they make the next checks wait for
-    turns. Addresses can be forged, so many wrong ones make all checks wait, briefly.
+    turns. Addresses can be forged, so many wrong ones make all checks wait, briefly, except those
+    from this machine, which are counted apart, and from addresses that gave a right one before.
+    Nothing is checked without a turn: whoever could try the right one at once could try them all.
     """
 
     def __init__(
@@ -40,42 +63,68 @@ class GuessLimit:
         window_seconds: float = WRONG_WINDOW_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._guesses = partial(
-            _Guesses, max_wrong, window_seconds, window_seconds / max_wrong, MAX_WAITING_GUESSES
+        seconds_apart = window_seconds / max_wrong
+        self._make = partial(
+            _Guesses, max_wrong, window_seconds, seconds_apart, MAX_WAITING_GUESSES, clock
         )
-        self._all = _Guesses(
-            max_wrong_of_all,
-            window_seconds,
-            SECONDS_BETWEEN_GUESSES_OF_ALL,
-            MAX_WAITING_GUESSES_OF_ALL,
-            clock,
+        self._all, self._local = (
+            _Guesses(
+                max_wrong_of_all,
+                window_seconds,
+                SECONDS_BETWEEN_GUESSES_OF_ALL,
+                MAX_WAITING_GUESSES_OF_ALL,
+                clock,
+            )
+            for _ in range(2)
         )
-        self._clock = clock
         self._by_address: OrderedDict[str, _Guesses] = OrderedDict()
+        self._trusted: OrderedDict[str, None] = OrderedDict()
 
-    async def take_turn(self, address: str) -> bool:
+    async def take_turn(self, address: str, *, local: bool = False) -> Turn | None:
         """Wait until a password or key from `address` may be checked.
 
-        Returns False if too many wait already; then it must not be checked.
+        `local` is whether it comes straight from this machine. Returns None if too many wait
+        already; then it must not be checked.
         """
         visitor = identify_visitor(address)
-        own = self._by_address.get(visitor)
-        if own is not None and visitor != THIS_MACHINE and not await own.take_turn():
-            return False
-        return await self._all.take_turn()
+        wanted: list[_Guesses] = []
+        if visitor != THIS_MACHINE:
+            wanted.append(self._find(visitor))
+        if visitor not in self._trusted:
+            wanted.append(self._local if local else self._all)
+        taken: list[_Guesses] = []
+        try:
+            for each in wanted:
+                if not await each.take_turn():
+                    return None
+                taken.append(each)
+        finally:
+            if len(taken) < len(wanted):
+                for each in taken:
+                    each.end(right=True)
+        return Turn(tuple(taken), partial(self._trust, visitor))
 
-    def note_wrong(self, address: str) -> None:
-        """Count a wrong password or key."""
-        visitor = identify_visitor(address)
-        self._all.note_wrong()
-        self._by_address.setdefault(visitor, self._guesses(self._clock)).note_wrong()
+    def _find(self, visitor: str) -> _Guesses:
+        found = self._by_address.setdefault(visitor, self._make())
         self._by_address.move_to_end(visitor)
         while len(self._by_address) > MAX_GUESSERS:
             self._by_address.popitem(last=False)
+        return found
+
+    def _trust(self, visitor: str) -> None:
+        if visitor == THIS_MACHINE:  # as are all behind a tunnel
+            return
+        self._trusted[visitor] = None
+        self._trusted.move_to_end(visitor)
+        while len(self._trusted) > MAX_TRUSTED:
+            self._trusted.popitem(last=False)
 
 
 class _Guesses:
-    """Wrong guesses of the last `window_seconds`, and turns once there are `max_wrong`."""
+    """Wrong guesses of the last `window_seconds`, and turns once there are `max_wrong`.
+
+    Those that are being checked may be wrong, so no more are begun than there could be wrong ones.
+    """
 
     def __init__(
         self,
@@ -86,16 +135,30 @@ class _Guesses:
         clock: Callable[[], float],
     ) -> None:
         self._wrong: deque[float] = deque(maxlen=max_wrong)
+        self._checking = 0
+        self._ended = asyncio.Event()
         self._max_wrong = max_wrong
         self._window_seconds = window_seconds
         self._clock = clock
         self._turns = Turns(seconds_apart, max_waiting, clock)
 
-    def note_wrong(self) -> None:
-        self._wrong.append(self._clock())
+    def end(self, *, right: bool) -> None:
+        self._checking -= 1
+        if not right:
+            self._wrong.append(self._clock())
+        self._ended.set()
 
     async def take_turn(self) -> bool:
+        while self._count_wrong() < self._max_wrong <= len(self._wrong) + self._checking:
+            self._ended.clear()
+            await self._ended.wait()
+        if len(self._wrong) >= self._max_wrong and not await self._turns.take():
+            return False
+        self._checking += 1
+        return True
+
+    def _count_wrong(self) -> int:
         oldest = self._clock() - self._window_seconds
         while self._wrong and self._wrong[0] <= oldest:
             self._wrong.popleft()
-        return len(self._wrong) < self._max_wrong or await self._turns.take()
+        return len(self._wrong)
