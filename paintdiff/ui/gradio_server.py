@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 MAX_SESSIONS = 120
 """How many visitors' pages are remembered: the changes to each since it was opened."""
 
+POLL_SECONDS = 0.02
+"""How often Gradio's queue looks for events. Its own thousand times a second keep an idle computer
+awake, and take a twentieth of a core."""
+
 PUBLIC_PATHS = ("/assets/", "/static/")
 """Paths of Gradio's own scripts and fonts, the same for everyone."""
 
@@ -57,6 +61,8 @@ class QueueAnswers:
         self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]
         # The queue's slots: Gradio's 40 would let one visitor's events hold up everyone's.
         self._queue.max_thread_count = MAX_EVENTS
+        self._queue.sleep_when_free = POLL_SECONDS
+        self._queue.progress_update_sleep_when_free = 1  # nothing of ours reports progress to it
 
     def unfinished(self, session: str) -> int:
         """Return how many of the session's events aren't fully answered."""

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -505,6 +506,25 @@ def test_a_body_where_none_belongs_is_dropped(page: gr.Blocks) -> None:
     assert visitor.request("GET", "/status", content=b"x" * 100_000).status_code == 200
     assert visitor.post("/uploads", content=b"picture").status_code == 200, "negative control"
     assert read == [b"", b"picture"]
+
+
+def test_a_queue_without_events_seldom_wakes_the_computer(
+    page: gr.Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradio_server.QueueAnswers(page)
+    pauses: list[float] = []
+
+    async def end(seconds: float) -> None:
+        pauses.append(seconds)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(asyncio, "sleep", end)
+    queue = copy(page._queue)  # pyright: ignore[reportPrivateUsage] (a loop that ends stops it)
+    for loop in (queue.start_processing, queue.start_progress_updates):
+        queue.stopped = False
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(loop())
+    assert len(pauses) == 2 and sum(1 / each for each in pauses) < 100, "times a second"
 
 
 def test_of_a_session_that_is_forgotten_gradio_keeps_nothing(
