@@ -233,6 +233,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.hub",
         "models.registry",
         "models.catalog",
+        "preprocessors",
         "prompts",
         "engine",
         "server",

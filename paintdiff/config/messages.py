@@ -117,9 +117,16 @@ def wrong_setting(flag: str, variable: str, reason: str, value: str | None) -> s
 # Names, presets and preferences.
 
 
-def unknown_name(field: str, name: str, choices: Sequence[str], more: int = 0) -> str:
+def unknown_name(field: str, name: str, choices: Sequence[str], more: int) -> str:
     others = f" and {more:,} more" if more else ""
     return f"There is no {field} {name[:100]!r}. Choose one of: {', '.join(choices)}{others}."
+
+
+def misspelt_name(field: str, name: str, nearest: Sequence[str], more: int) -> str:
+    *first, last = nearest
+    either = f"{', '.join(first)} or {last}" if first else last
+    there_are = f" There {'is 1 other' if more == 1 else f'are {more:,} others'}." if more else ""
+    return f"There is no {field} {name[:100]!r}. Did you mean {either}?{there_are}"
 
 
 def unreadable_file(path: Path, reason: object) -> str:

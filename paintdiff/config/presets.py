@@ -105,9 +105,9 @@ def make_unknown_name_error(
     names = list(known)
     near = suggest_names(name, names)
     listed = near or names[:MOST_NAMES_LISTED]
-    not_listed = 0 if near else len(names) - len(listed)
+    explain = messages.misspelt_name if near else messages.unknown_name
     return UnknownNameError(
-        messages.unknown_name(field, name, listed, not_listed),
+        explain(field, name, listed, len(names) - len(listed)),
         field=field,
         what=field,
         name=name,

@@ -170,6 +170,11 @@ def unknown_words(model: str, words: tuple[str, ...]) -> str:
     return f"{model} doesn't know {quote_words(words)}, so the picture may leave {them} out."
 
 
+def unknown_words_to_avoid(model: str, words: tuple[str, ...]) -> str:
+    them = "it" if len(words) == 1 else "them"
+    return f"{model} doesn't know {quote_words(words)}, so the negative prompt can't avoid {them}."
+
+
 def prompt_too_long(which: str, model: str, end: str, *, t5_only: bool) -> str:
     shown = shorten(end, 80, placeholder=" …")
     ignored = "its T5 text encoder ignored the end" if t5_only else "its end was ignored"
@@ -194,6 +199,10 @@ def word_not_known(model: str, word: str) -> str:
 
 def closest_instead(model: str, words: tuple[str, ...]) -> str:
     return f"{model} can't paint {quote_words(words, 4)}. It can paint:"
+
+
+def subjects_instead(model: str, words: tuple[str, ...]) -> str:
+    return f"{model} can't paint {quote_words(words, 4)}. It paints one subject at a time:"
 
 
 def knows_few_words(model: str, count: int) -> str:

@@ -372,9 +372,10 @@ class _Check:
         if not lost:
             return None
         closest = write_closest(self._list_all_words(), known, near)
-        texts = (closest,) if closest else self.reader.subjects[:3]
         advice = messages.knows_few_words(title, len(known))
-        return PromptOffer(messages.closest_instead(title, lost), texts, advice)
+        if closest:
+            return PromptOffer(messages.closest_instead(title, lost), (closest,), advice)
+        return PromptOffer(messages.subjects_instead(title, lost), self.reader.subjects, advice)
 
     def _list_all_words(self) -> str:
         text = self.prompt.text

@@ -36,16 +36,20 @@ def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str
     vocabulary = leased.prompts.vocabulary
     if vocabulary.known is not None:
         learned = dict.fromkeys(leased.adapters.tokens, "")
-        text, replaced = replace_near_words(f"{prompt}\n{negative}", vocabulary.near)
+        _, replaced = replace_near_words(f"{prompt}\n{negative}", vocabulary.near)
         sentences += _describe_replaced_words(title, replaced)
-        text = insert_embeddings(text, learned)
-        unknown = find_unknown_words(text, vocabulary.known)
         painted, _near = replace_near_words(prompt, vocabulary.near)
-        taught = insert_embeddings(painted, learned) != painted
-        if not taught and knows_none(painted, vocabulary.known):
+        others = insert_embeddings(painted, learned)
+        unknown = find_unknown_words(others, vocabulary.known)
+        if others == painted and knows_none(painted, vocabulary.known):
             sentences.append(_explain_no_word_known(leased, unknown))
         elif unknown:
-            sentences.append(messages.unknown_words(title, unknown))
+            sentence = messages.unknown_words(title, unknown)
+            sentences.append(FieldMessage(sentence, "prompt", words=unknown))
+        avoided, _near = replace_near_words(negative, vocabulary.near)
+        if ignored := find_unknown_words(insert_embeddings(avoided, learned), vocabulary.known):
+            sentence = messages.unknown_words_to_avoid(title, ignored)
+            sentences.append(FieldMessage(sentence, "negative_prompt"))
     sentences += _warn_of_family(request, leased)
     return sentences + _warn_of_length(request, leased, (prompt, negative))
 
@@ -82,13 +86,14 @@ def _explain_no_word_known(leased: LeasedPipeline, unknown: tuple[str, ...]) -> 
     """Return a warning that the picture won't show the prompt, and what to write instead."""
     subjects = leased.prompts.vocabulary.subjects
     sentence = messages.no_word_known(leased.row.title, unknown, subjects)
-    return FieldMessage(sentence, "prompt", subjects)
+    return FieldMessage(sentence, "prompt", subjects, unknown)
 
 
 def _describe_replaced_words(title: str, replaced: tuple[tuple[str, str], ...]) -> list[str]:
     if not replaced:
         return []
-    return [messages.words_read_as(title, replaced)]
+    sentence = messages.words_read_as(title, replaced)
+    return [FieldMessage(sentence, "prompt", words=tuple(word for word, _near in replaced))]
 
 
 def _warn_of_profile(leased: LeasedPipeline) -> list[str]:

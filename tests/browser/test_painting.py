@@ -167,10 +167,21 @@ def test_errors_stand_next_to_what_caused_them(studio: Studio) -> None:
     studio.expect_state("empty")
 
 
-def test_unknown_words_are_named_under_the_prompt(studio: Studio) -> None:
+def test_unknown_words_are_named_once(studio: Studio) -> None:
     studio.paint("a red house with a blorptangle")
     studio.expect_picture()
-    expect(studio.page.locator("#note-prompt .warning")).to_contain_text("blorptangle")
+    after_the_run = studio.page.locator("#note-prompt .note")
+    while_typing = studio.page.locator(".prompt-item.offer:visible")
+    expect(while_typing).to_contain_text("blorptangle")
+    expect(after_the_run).to_contain_text("blorptangle")
+    expect(after_the_run).to_be_hidden()
+    studio.prompt.press("ControlOrMeta+End")  # as if the word were still being typed
+    expect(while_typing).to_have_count(0)
+    expect(after_the_run).to_be_visible()
+    studio.paint("quantum blorptangle")
+    studio.expect_picture()
+    expect(while_typing).to_contain_text("one subject at a time")
+    expect(studio.page.get_by_role("button", name="a dragon", exact=True)).to_have_count(1)
 
 
 def test_a_prompt_with_markup_stays_text(studio: Studio) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from PIL import Image
 
@@ -34,11 +34,13 @@ from paintdiff.models.registry.controlnet_rows import ControlNetRow
 from paintdiff.models.registry.face_restorer_rows import FaceRestorerRow
 from paintdiff.models.registry.families import Family
 from paintdiff.models.registry.model_rows import ModelRow
+from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.prompts import variations
 from paintdiff.prompts.extra_networks import split_lora_tags
 from paintdiff.prompts.library import PromptLibrary
 from paintdiff.tasks.prompt_check import CheckedPrompt, PromptCheck, PromptChecker
+from paintdiff.ui.common.setting_words import SettingWords
 
 RowT = TypeVar("RowT", bound=WeightsRow)
 FittingT = TypeVar("FittingT", bound=FittingRow | SourceRow)
@@ -271,3 +273,7 @@ def _settle(request: Painting) -> Painting:
             "seed": 7 if request.seed is None else request.seed,
         }
     )
+
+
+WORDS = SettingWords(cast("Any", FakeEngine()), {"fast": "Draft"}, Profiles.default())
+"""The page's words over a catalog of its own."""

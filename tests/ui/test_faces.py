@@ -20,7 +20,7 @@ from paintdiff.ui.tabs.image_to_image import ImageToImageInputs
 from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import png_of
-from tests.ui.fake_engine import FakeEngine
+from tests.ui.fake_engine import WORDS, FakeEngine
 from tests.ui.test_tabs import tab_of
 from tests.ui.test_upscale import sent, uploaded, upscaled
 
@@ -99,7 +99,7 @@ def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:
     data = png_of(Image.new("L", (8, 8)))
     job: Any = upscaled(engine, data, data)
     assert isinstance(job.request, Upscale)
-    line = job_view.build_view(job, Progress(1, 3, 1, 2, stage="faces")).progress
+    line = job_view.build_view(job, Progress(1, 3, 1, 2, stage="faces"), WORDS).progress
     assert "Picture 2 of 2 · Restoring faces, 1 of 3" in line and 'value="0.500"' in line
     job = engine.submit(TextToImage(prompt="a cat", upscaling=wished))
     events = [
@@ -107,6 +107,6 @@ def test_faces_are_counted_and_the_bar_waits(engine: FakeEngine) -> None:
         for stage in ("denoising", "faces", "upscaling")
         for step in (1, 4)
     ]
-    lines = [job_view.build_view(job, event).progress for event in events]
+    lines = [job_view.build_view(job, event, WORDS).progress for event in events]
     shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
     assert shown == sorted(shown) and shown[-1] == 1

@@ -30,7 +30,7 @@ from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from paintdiff.ui.tabs.upscale import UpscaleTab
 from tests.loops import inside_a_loop
 from tests.pictures import pixels_of, png_of
-from tests.ui.fake_engine import FakeEngine
+from tests.ui.fake_engine import WORDS, FakeEngine
 from tests.ui.test_tabs import opened, tab_of, values
 
 
@@ -159,18 +159,18 @@ def test_what_would_be_fetched_says_so(tab: UpscaleTab) -> None:
 
 def test_a_result_comes_with_what_it_is_compared_with(tab: UpscaleTab, engine: FakeEngine) -> None:
     job = upscaled(engine, png_of(Image.new("RGBA", (8, 6))))
-    view = job_view.build_view(job, job.latest)
+    view = job_view.build_view(job, job.latest, WORDS)
     assert view.stage is not None and view.seed is None
     assert f'data-before="pictures/{job.id}/0/original"' in view.stage
     assert 'data-width="16"' in view.stage and "see-through" in view.stage
     assert "Upscaled in 1.5 s · 16 × 12" in view.progress  # noqa: RUF001
-    strip = job_view.build_film(engine, [FilmPicture((job.id, 0))])  # type: ignore[arg-type]
+    strip = job_view.build_film(engine, [FilmPicture((job.id, 0))], WORDS)  # type: ignore[arg-type]
     assert 'alt="Upscaled 2x"' in strip
 
 
 def test_one_of_several_can_be_looked_at_closely(engine: FakeEngine) -> None:
     job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
-    every = job_view.build_view(job, job.latest).stage or ""
+    every = job_view.build_view(job, job.latest, WORDS).stage or ""
     assert every.count("<figure") == 2 and "viewer-place" not in every
     assert every.count("data-look") == 2 and f'data-before="pictures/{job.id}/1/original"' in every
 
@@ -178,7 +178,7 @@ def test_one_of_several_can_be_looked_at_closely(engine: FakeEngine) -> None:
 def test_tiles_are_counted_over_all_pictures(engine: FakeEngine) -> None:
     job: Any = upscaled(engine, png_of(Image.new("L", (8, 8))), png_of(Image.new("L", (4, 8))))
     event = Progress(1, 4, 1, 2, stage="upscaling", preview=Image.new("RGB", (4, 8)))
-    view = job_view.build_view(job, event)
+    view = job_view.build_view(job, event, WORDS)
     assert "Picture 2 of 2 · Upscaling, tile 1 of 4" in view.progress
     assert 'value="0.625"' in view.progress
     assert view.stage is not None and "--aspect:0.50000" in view.stage
@@ -192,7 +192,7 @@ def test_the_bar_never_goes_back_where_a_painting_is_enlarged(engine: FakeEngine
         for stage, steps in (("denoising", (1, 4)), ("decoding", (4,)), ("upscaling", (1, 4)))
         for step in steps
     ]
-    lines = [job_view.build_view(job, event).progress for event in events]
+    lines = [job_view.build_view(job, event, WORDS).progress for event in events]
     shown = [float(line.split('value="')[1].split('"')[0]) for line in lines]
     assert shown == sorted(shown) and shown[-1] == 1
 
@@ -303,7 +303,7 @@ def test_a_very_large_picture_is_shown_reduced(client: TestClient, engine: FakeE
     made = job.latest.pictures[0]
     large = Picture(made.image, made.request, whole_size=Size(8192, 6144))
     job.latest = Finished((large,), (), 1.0, 0.0)
-    stage = job_view.build_view(job, job.latest).stage
+    stage = job_view.build_view(job, job.latest, WORDS).stage
     assert stage is not None and f'data-after="pictures/{job.id}/0.png?reduced=1"' in stage
     assert "Shown at 16 × 12; the download has all 8192 × 6144." in stage  # noqa: RUF001
     answer = client.get(f"/pictures/{job.id}/0.png?reduced=1")

@@ -74,7 +74,7 @@ window.paintdiff.GalleryFilters = (() => {
     // What the person's pictures have.
     offer({ models, kinds, tags, sizes }) {
       const same = (texts) => texts.map((text) => [text, text]);
-      this.#offer("model", same(models));
+      this.#offer("model", models);
       this.#offer("kind", kinds);
       this.#offer("tag", same(tags));
       this.#offer("size", sizes);

@@ -37,6 +37,7 @@ window.paintdiff.notes = (() => {
     if (place.said === markup) return;  // else a reader would hear it again
     place.said = markup;
     place.innerHTML = markup;
+    place.dispatchEvent(new CustomEvent("paintdiff-noted", { bubbles: true }));
   }
 
   document.addEventListener("click", () => setTimeout(() => {

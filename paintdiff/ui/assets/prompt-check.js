@@ -233,12 +233,30 @@ window.paintdiff.promptCheck = (() => {
       place.append(item("advice", offer.advice, [chip(messages.OPEN_MODELS, openModels)]));
       items.push(place);
     }
+    hideRepeated(box, [...(offer && isLost ? marks : spelt.slice(0, MOST_SUGGESTIONS))].map(({ start, end }) => box.value.slice(start, end)));
     const said = items.map((each) => each.textContent).join("\n");
     const isSame = place.dataset.said === said && place.dataset.text === box.value;
     if (isSame) return;  // else a reader would hear it again
     Object.assign(place.dataset, { said, text: box.value });
     place.replaceChildren(...items);
   }
+
+  // After a run its own sentences stand below the prompt. Those about words that are named here would say it twice.
+  function hideRepeated(box, words) {
+    const named = new Set(words.map((word) => word.normalize("NFC").toLowerCase()));
+    for (const note of box.closest(".studio")?.querySelectorAll("[id$=note-prompt] .note[data-words]") ?? []) {
+      const about = note.dataset.words.split(" ").filter((word) => /\p{L}/u.test(word));
+      const isRepeated = about.length > 0 && about.every((word) => named.has(word));
+      note.hidden = isRepeated;
+      for (const choices of note.parentElement.querySelectorAll(".note-choices")) choices.hidden = isRepeated;
+    }
+  }
+  document.addEventListener("paintdiff-noted", ({ target }) => {
+    for (const box of target.closest(".studio")?.querySelectorAll("textarea") ?? []) {
+      const state = boxes.get(box);
+      if (state && !promptBox.isNegative(box)) list(box, state);
+    }
+  });
 
   function openModels() {
     document.querySelector("#tabs [role=tab][data-tab-id=models]")?.click();

@@ -17,6 +17,7 @@ from paintdiff.models.registry.speed_profiles import Profiles
 from paintdiff.models.registry.upscaler_rows import UpscalerRow
 from paintdiff.prompts.surprise import Surprises, read_tips
 from paintdiff.server.identities import current_identity
+from paintdiff.ui.common.setting_words import SettingWords
 
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
@@ -78,6 +79,11 @@ class PageContext:
             if path.is_relative_to(folder):
                 return str(path.relative_to(folder))
         return path.name
+
+    @property
+    def words(self) -> SettingWords:
+        """Return the page's words for the values of settings."""
+        return SettingWords(self.engine, dict(self.qualities), self.profiles)
 
     @property
     def models(self) -> tuple[ModelRow, ...]:

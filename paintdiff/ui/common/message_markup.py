@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Literal
 
+from paintdiff.jobs.field_messages import message_words
 from paintdiff.ui.common import messages
 
 
@@ -48,9 +49,16 @@ def note(sentences: Sequence[str], kind: Literal["error", "warning"] = "error") 
     """Return sentences beside a setting; "" without any."""
     role = "alert" if kind == "error" else "status"
     return "".join(
-        f'<p class="note {kind}" role="{role}">{escape(each[:1].upper() + each[1:])}</p>'
+        f'<p class="note {kind}" role="{role}"{_words_attribute(each)}>'
+        f"{escape(each[:1].upper() + each[1:])}</p>"
         for each in sentences
     )
+
+
+def _words_attribute(sentence: str) -> str:
+    """Return the prompt's words that a sentence is about, for assets/prompt-check.js."""
+    words = " ".join(message_words(sentence))
+    return f' data-words="{escape(words)}"' if words else ""
 
 
 def lora_choices(name: str, suggestion: str | None, prompt_id: str, generate_id: str) -> str:

@@ -100,6 +100,25 @@ def upscaled_times(scale: float) -> str:
     return f"Upscaled {scale:g}x"
 
 
+# Values of settings, by the names that requests have for them.
+
+RESIZE_MODES = {"crop": "Crop", "pad": "Pad", "stretch": "Stretch"}
+MASKED_CONTENTS = {
+    "original": "Original",
+    "fill": "Surrounding colours",
+    "noise": "Noise",
+    "empty": "Nothing",
+}
+PROMPT_LANGUAGES = {
+    "original": "Weights, as in A1111",
+    "no_norm": "Weights, without normalization",
+    "comfy": "Weights, as in ComfyUI",
+    "plain": "Plain text",
+}
+LATENT = "Latent"
+NONE = "None"
+
+
 # Errors.
 
 FILE_MISSING = "The file of this picture is missing; only a smaller copy is left."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse
@@ -17,16 +17,11 @@ from paintdiff.errors import (
     VisitorLimitError,
 )
 from paintdiff.ui.gallery import messages
+from paintdiff.ui.gallery.setting_list import list_settings
 
 if TYPE_CHECKING:
     from paintdiff.gallery.records.record import Record
-
-_SHOWN_ELSEWHERE = frozenset(
-    {"kind", "version", "prompt", "negative_prompt", "model", "seed", "width", "height"}
-)
-_WITHOUT_EFFECT = {"num_images": 1, "variation_strength": 0, "clip_skip": 1}
-"""Values that say nothing: the settings are those of one picture, as it is without them."""
-_MAX_VALUE_CHARACTERS = 400
+    from paintdiff.ui.common.setting_words import SettingWords
 
 
 def summarize(record: Record) -> dict[str, object]:
@@ -45,54 +40,18 @@ def summarize(record: Record) -> dict[str, object]:
     }
 
 
-def describe(record: Record, file: str) -> dict[str, object]:
-    """Return a picture with its settings as (label, value) pairs. `file` is its path as shown."""
+def describe(record: Record, file: str, words: SettingWords) -> dict[str, object]:
+    """Return a picture with its settings. `file` is its path as shown."""
     usable = "prompt" in record.params
     return {
         **summarize(record),
         "negative_prompt": record.negative_prompt,
         "created_at": record.created_at.isoformat(),
-        "settings": [list(pair) for pair in _list_settings(record, file)],
+        "settings": [list(pair) for pair in list_settings(record, file, words)],
         "usable": usable,
         "seeded": usable and record.seed is not None,
         "varied": bool(record.params.get("variation_strength")),
     }
-
-
-def _list_settings(record: Record, file: str) -> Iterator[tuple[str, str]]:
-    yield messages.SIZE, messages.times(record.size.width, record.size.height)
-    if record.model:
-        yield messages.MODEL, record.model
-    if record.seed is not None:
-        yield messages.SETTINGS["seed"], str(record.seed)
-    for name, value in record.params.items():
-        is_shown = name not in _SHOWN_ELSEWHERE and _WITHOUT_EFFECT.get(name) != value
-        text = _format(value) if is_shown else ""
-        if text:
-            label = messages.SETTINGS.get(name, name.replace("_", " ").capitalize())
-            yield label, text[:_MAX_VALUE_CHARACTERS]
-    if record.seconds is not None:
-        yield messages.TOOK, messages.seconds(record.seconds)
-    if record.device:
-        yield messages.DEVICE, record.device
-    yield messages.FILE, file
-
-
-def _format(value: Any) -> str:
-    """Return a setting as text; "" for one that is off, or that only a program could read."""
-    if value is None or value is False or value in ("", [], {}):
-        return ""
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, Mapping):
-        fields = cast("Mapping[str, Any]", value)
-        if "sha256" in fields:
-            return ""
-        parts = ((name, _format(each)) for name, each in fields.items())
-        return ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in parts if text)
-    if isinstance(value, list):
-        return "; ".join(filter(None, map(_format, cast("list[Any]", value))))
-    return "on" if value is True else str(value)
 
 
 def answer_json(content: object) -> JSONResponse:

@@ -122,14 +122,44 @@ SETTINGS = {
     "vae": "VAE",
     "variation_strength": "Variation",
     "variation_seed": "Variation seed",
-    "prompt_syntax": "Prompt language",
+    "prompt_syntax": "Brackets in prompts",
+    "emphasis": "Brackets in prompts",
+    "template": "Written as",
+    "styles": "Styles",
+    "loopback": "Passes",
+    "loopback_strength_factor": "Strength factor",
+    "mask_blur_px": "Mask blur",
+    "padding_px": "Padding",
+    "masked_content": "Started from",
+    "only_masked": "Only the masked part",
+    "resize_mode": "If proportions differ",
+    "outpaint": "Grown by",
+    "refiner": "Refiner",
+    "branches": "Continued",
     "loras": "LoRAs",
     "controls": "ControlNets",
     "ip_adapters": "Image prompts",
     "hires": "Hires fix",
     "upscaling": "Upscaling",
-    "freeu": "FreeU",
+    "free_u": "FreeU",
 }
+PART_SETTINGS = {
+    "scale": "{}x",
+    "weight": "weight {}",
+    "conditioning_scale": "strictness {}",
+    "guidance_start": "start {}",
+    "guidance_end": "end {}",
+    "resize_mode": "{} if proportions differ",
+    "num_inference_steps": "{} steps",
+    "tile_px": "tiles of {} pixels",
+    "switch_at": "from {}",
+    "after_step": "after step {}",
+    "guidance_scale": "guidance {}",
+}
+"""Settings within a part, such as a ControlNet's."""
+AXES = ("From left to right", "Downwards", "In blocks")
+ON = "on"
+UPSCALER = "Upscaler"
 NEGATIVE_PROMPT = "Negative prompt"
 SIZE = "Size"
 PAINTED = "Painted"

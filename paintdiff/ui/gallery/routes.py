@@ -82,7 +82,9 @@ def gallery_routes(gallery: Gallery, context: PageContext) -> APIRouter:
             found = gallery.store.choices(PictureQuery(owner=current_identity.get().scope))
         kinds = [[each, messages.KINDS.get(each, each)] for each in found.kinds]
         sizes = [[f"{each.width}x{each.height}", str(each)] for each in found.sizes]
-        answer = {"models": found.models, "kinds": kinds, "tags": found.tags, "sizes": sizes}
+        names = {row.name: row.title for row in (*context.upscalers(), *context.models)}
+        models = [[each, names.get(each, each)] for each in found.models]
+        answer = {"models": models, "kinds": kinds, "tags": found.tags, "sizes": sizes}
         return answer_json({**answer, **describe_bin(context)})
 
     @router.get("/pictures/{picture_id}")
@@ -159,7 +161,11 @@ def _describe(gallery: Gallery, context: PageContext, id: str) -> dict[str, obje
     if record.model and "prompt" in record.params:
         known = any(row.name == record.model for row in context.models)
         note = "" if known else messages.model_not_here(record.model)
-    return {**describe(record, shown), "note": note, **_describe_lineage(gallery, record)}
+    return {
+        **describe(record, shown, context.words),
+        "note": note,
+        **_describe_lineage(gallery, record),
+    }
 
 
 def _describe_lineage(gallery: Gallery, record: Record) -> dict[str, object]:

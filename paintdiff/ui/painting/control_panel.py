@@ -16,6 +16,7 @@ from paintdiff.imaging.geometry import ResizeMode
 from paintdiff.jobs.request_parts import MAX_CONDITIONING_SCALE, ControlInput
 from paintdiff.jobs.requests import PaintingRequest
 from paintdiff.preprocessors.table import PREPROCESSORS
+from paintdiff.ui.common import messages as common
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
@@ -32,7 +33,7 @@ from paintdiff.ui.settings.control_map import (
     choose_preprocessor,
 )
 
-RESIZE_MODES = ((messages.CROP, "crop"), (messages.PAD, "pad"), (messages.STRETCH, "stretch"))
+RESIZE_MODES = tuple((title, mode) for mode, title in common.RESIZE_MODES.items())
 
 
 class ControlPanel:

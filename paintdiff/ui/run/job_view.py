@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.gallery import Gallery
     from paintdiff.jobs.job import Job
+    from paintdiff.ui.common.setting_words import SettingWords
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,9 @@ def find_job(engine: Engine, job_id: object) -> Job | None:
         return None
 
 
-async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIterator[View]:
+async def watch_job(
+    job: Job, words: SettingWords, slice_seconds: float = SLICE_SECONDS
+) -> AsyncIterator[View]:
     """Yield the job's views from now on, always the newest: a slow browser skips steps.
 
     Ends with the job, after `slice_seconds`, or at once while the job waits behind others.
@@ -102,7 +105,7 @@ async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIter
             seen = event
             done = len(job.cells_done)
             large = len(job.cells) > grid_stage.MAX_LIVE_CELLS
-            yield build_view(job, event, staged=not large or done != cells_shown)
+            yield build_view(job, event, words, staged=not large or done != cells_shown)
             cells_shown = done
             if isinstance(event, TERMINAL) or (isinstance(event, Queued) and event.position > 0):
                 return
@@ -113,7 +116,7 @@ async def watch_job(job: Job, slice_seconds: float = SLICE_SECONDS) -> AsyncIter
             await asyncio.sleep(POLL_SECONDS)
 
 
-def build_view(job: Job, event: Event, *, staged: bool = True) -> View:
+def build_view(job: Job, event: Event, words: SettingWords, *, staged: bool = True) -> View:
     """Build the view of a job for its latest event.
 
     Unless `staged`, the stage stays as it is until the end of the job.
@@ -131,7 +134,7 @@ def build_view(job: Job, event: Event, *, staged: bool = True) -> View:
         case Loading():
             line = message_markup.progress_line(f"{event.message.rstrip('.…')}…")
             stage = (
-                _build_grid_stage(job)
+                _build_grid_stage(job, words)
                 if job.cells
                 else markup.blank_stage(size_of_result(job), "loading")
             )
@@ -139,7 +142,7 @@ def build_view(job: Job, event: Event, *, staged: bool = True) -> View:
         case Progress():
             return View(
                 "painting",
-                _build_step_stage(job, event) if staged else None,
+                _build_step_stage(job, event, words) if staged else None,
                 _build_step_line(job, event),
                 job.warnings,
             )
@@ -147,15 +150,15 @@ def build_view(job: Job, event: Event, *, staged: bool = True) -> View:
             line = message_markup.progress_line(
                 messages.cells_done(len(job.cells_done), len(job.cells))
             )
-            return View("painting", _build_grid_stage(job), line, job.warnings)
+            return View("painting", _build_grid_stage(job, words), line, job.warnings)
         case Finished():
-            return _finished_view(job, event)
+            return _finished_view(job, event, words)
         case Failed():
             return View(
                 "failed", markup.failed_stage(describe_error(event.error)), "", job.warnings
             )
         case Cancelled():
-            return _cancelled_view(job, event)
+            return _cancelled_view(job, event, words)
         case _:
             assert_never(event)
 
@@ -177,12 +180,14 @@ def find_picture(engine: Engine, picture_id: markup.PictureId | None) -> Picture
     return pictures[index] if 0 <= index < len(pictures) else None
 
 
-def build_film(engine: Engine, film: Sequence[FilmPicture], gallery: Gallery | None = None) -> str:
+def build_film(
+    engine: Engine, film: Sequence[FilmPicture], words: SettingWords, gallery: Gallery | None = None
+) -> str:
     """Build the filmstrip from the pictures that the engine still knows, or else the gallery.
 
     Skip the rest, and those in the bin.
     """
-    results = [_find_result(engine, gallery, each) for each in film]
+    results = [_find_result(engine, gallery, each, words) for each in film]
     return markup.filmstrip([each for each in results if each is not None])
 
 
@@ -207,11 +212,11 @@ def find_recent(gallery: Gallery | None, tab: str) -> tuple[FilmPicture, ...]:
 
 
 def _find_result(
-    engine: Engine, gallery: Gallery | None, film_picture: FilmPicture
+    engine: Engine, gallery: Gallery | None, film_picture: FilmPicture, words: SettingWords
 ) -> markup.Result | None:
     job, found = find_job(engine, film_picture.id[0]), find_picture(engine, film_picture.id)
     if job is not None and found is not None:
-        return _result(job, film_picture.id[1], found)
+        return _result(job, film_picture.id[1], found, words)
     if gallery is None or not film_picture.recorded:
         return None
     try:
@@ -219,16 +224,16 @@ def _find_result(
     except PaintError:  # it isn't this browser's, its file is gone, or the database is in use
         return None
     return markup.Result(
-        film_picture.id, picture, None, " · ".join(_list_settings(picture)), recorded=True
+        film_picture.id, picture, None, " · ".join(_list_settings(picture, words)), recorded=True
     )
 
 
-def _results(job: Job, found: Sequence[Picture]) -> list[markup.Result]:
-    return [_result(job, index, picture) for index, picture in enumerate(found)]
+def _results(job: Job, found: Sequence[Picture], words: SettingWords) -> list[markup.Result]:
+    return [_result(job, index, picture, words) for index, picture in enumerate(found)]
 
 
-def _result(job: Job, index: int, picture: Picture) -> markup.Result:
-    settings = " · ".join([*_list_settings(picture), *picture.notes])
+def _result(job: Job, index: int, picture: Picture, words: SettingWords) -> markup.Result:
+    settings = " · ".join([*_list_settings(picture, words), *picture.notes])
     return markup.Result((job.id, index), picture, _original_size(job, index), settings)
 
 
@@ -237,15 +242,15 @@ def _original_size(job: Job, index: int) -> Size | None:
     return None if original is None else pictures.size_of_input(original)
 
 
-def describe_job(picture: Picture, seconds: float | None = None) -> str:
+def describe_job(picture: Picture, words: SettingWords, seconds: float | None = None) -> str:
     """Describe a finished picture in one line."""
     upscaled = isinstance(picture.request, Upscale)
     took = [] if seconds is None else [messages.done_in(seconds, upscaled=upscaled)]
-    text = " · ".join([*took, *_list_settings(picture)])
+    text = " · ".join([*took, *_list_settings(picture, words)])
     return message_markup.error_line(text[:1].upper() + text[1:], picture.notes)
 
 
-def _list_settings(picture: Picture) -> list[str]:
+def _list_settings(picture: Picture, words: SettingWords) -> list[str]:
     """Return a picture's settings besides its prompt."""
     request = find_painting(picture.request)
     size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
@@ -257,8 +262,8 @@ def _list_settings(picture: Picture) -> list[str]:
         messages.steps(request.num_inference_steps),
         messages.guidance(request.guidance_scale) if request.guidance_scale is not None else "",
         request.sampler or "",
-        request.model,
-        request.profile or "",
+        words.say("model", request.model),
+        words.say("profile", request.profile or ""),
         picture.engine,
     ]
     return [figure for figure in figures if figure]
@@ -271,11 +276,11 @@ def describe_queue(position: int) -> str:
     return messages.queued(position)
 
 
-def _finished_view(job: Job, event: Finished) -> View:
-    results = _results(job, event.pictures)
+def _finished_view(job: Job, event: Finished, words: SettingWords) -> View:
+    results = _results(job, event.pictures, words)
     ids = tuple(result.id for result in results)
-    stage = _build_end_stage(job, results)
-    line = describe_job(event.pictures[0], event.seconds) if event.pictures else ""
+    stage = _build_end_stage(job, results, words)
+    line = describe_job(event.pictures[0], words, event.seconds) if event.pictures else ""
     if job.cells and event.pictures:
         line = message_markup.error_line(
             messages.painted_pictures(len(job.cells_done), event.seconds)
@@ -288,26 +293,30 @@ def _finished_view(job: Job, event: Finished) -> View:
     return View("finished", stage, line, warnings, seed)
 
 
-def _cancelled_view(job: Job, event: Cancelled) -> View:
-    results = _results(job, event.pictures)
+def _cancelled_view(job: Job, event: Cancelled, words: SettingWords) -> View:
+    results = _results(job, event.pictures, words)
     ids = tuple(result.id for result in results)
     if not ids:
         verb = UPSCALE if isinstance(job.request, Upscale) else GENERATE
         return View("cancelled", markup.cancelled_stage(verb), "", job.warnings)
-    stage = _build_end_stage(job, results, "cancelled")
+    stage = _build_end_stage(job, results, words, "cancelled")
     count = len(job.cells_done) if job.cells else len(ids)
     line = message_markup.error_line(messages.cancelled(count))
     return View("cancelled", stage, line, job.warnings)
 
 
-def _build_end_stage(job: Job, results: Sequence[markup.Result], state: str = "finished") -> str:
+def _build_end_stage(
+    job: Job, results: Sequence[markup.Result], words: SettingWords, state: str = "finished"
+) -> str:
     if job.cells:
-        return _build_grid_stage(job, state=state)
+        return _build_grid_stage(job, words, state=state)
     return markup.finished_stage(results, state)
 
 
-def _build_grid_stage(job: Job, preview: Image.Image | None = None, state: str = "painting") -> str:
-    results = _results(job, job.pictures)
+def _build_grid_stage(
+    job: Job, words: SettingWords, preview: Image.Image | None = None, state: str = "painting"
+) -> str:
+    results = _results(job, job.pictures, words)
     cells = {each.picture.cell: each for each in results if each.picture.cell is not None}
     sheet = next((each for each in results if isinstance(each.picture.request, Grid)), None)
     if len(job.cells) > grid_stage.MAX_LIVE_CELLS:
@@ -315,15 +324,15 @@ def _build_grid_stage(job: Job, preview: Image.Image | None = None, state: str =
     return grid_stage.build_stage(job, cells, preview, state, sheet)
 
 
-def _build_step_stage(job: Job, event: Progress) -> str | None:
+def _build_step_stage(job: Job, event: Progress, words: SettingWords) -> str | None:
     """Return the preview beside the job's finished pictures; None without a preview."""
     if job.cells:
-        return _build_grid_stage(job, event.preview)
+        return _build_grid_stage(job, words, event.preview)
     if event.preview is None:
         return None
     together = _count_together(event)
     size = grid_size(size_of_result(job, event.image_index), together)
-    done = _results(job, job.pictures)
+    done = _results(job, job.pictures, words)
     if not done:
         return markup.preview_stage(event.preview, size)
     # Pictures that are painted together share one preview.

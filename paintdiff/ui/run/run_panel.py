@@ -232,7 +232,7 @@ class RunPanel:
         jobs = self._jobs(values)
         job = _find_current(jobs)
         if job is not None and not job.done:
-            async for view in job_view.watch_job(job):
+            async for view in job_view.watch_job(job, self.context.words):
                 yield self._show(view, jobs, values)
             return
         if job is not None:  # it may have ended between two turns
@@ -255,9 +255,12 @@ class RunPanel:
             return {self.ended: values[self.job]}
         job.cancel()
         if job.done:
-            return self._show(job_view.build_view(job, job.latest), jobs, values)
+            return self._show(self._view(job), jobs, values)
         stopping = message_markup.progress_line(messages.CANCELLING)
         return {self.buttons.cancel: gr.Button(interactive=False), self.progress: stopping}
+
+    def _view(self, job: Job) -> View:
+        return job_view.build_view(job, job.latest, self.context.words)
 
     def _jobs(self, values: Values) -> list[Job]:
         return job_view.read_jobs(self.context.engine, values[self.job])
@@ -267,7 +270,7 @@ class RunPanel:
     def show(self, jobs: Sequence[Job], values: Values) -> Updates:
         """Return the page's current state: the first unfinished job, else the last one."""
         job = _find_current(jobs)
-        return {} if job is None else self._show(job_view.build_view(job, job.latest), jobs, values)
+        return {} if job is None else self._show(self._view(job), jobs, values)
 
     def _show(self, view: View, jobs: Sequence[Job], values: Values) -> Updates:
         waiting = view.position > 0
@@ -302,7 +305,9 @@ class RunPanel:
         return {self.strip: self._build_film(longer), self.film: browser_state.format_film(longer)}
 
     def _build_film(self, film: Sequence[FilmPicture]) -> str:
-        return job_view.build_film(self.context.engine, film, self.context.gallery)
+        return job_view.build_film(
+            self.context.engine, film, self.context.words, self.context.gallery
+        )
 
     def _show_warnings(self, warnings: Sequence[str]) -> Updates:
         """Show each warning in its place."""

@@ -16,6 +16,7 @@ from paintdiff.jobs.requests import MAX_CLIP_SKIP, PaintingRequest
 from paintdiff.models.registry.adapter_rows import EmbeddingRow, LoraRow, VaeRow
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.prompts.extra_networks import LoraTag, split_lora_tags, write_tag
+from paintdiff.ui.common import messages as common
 from paintdiff.ui.common import widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -293,7 +294,7 @@ class AdapterDrawer:
             for other in self.context.engine.manager.catalog.rows(ModelRow)
             if other.family.name in row.family.refiners and other.name != row.name
         ]
-        return _offer([(messages.NONE, NO_REFINER), *fitting], chosen)
+        return _offer([(common.NONE, NO_REFINER), *fitting], chosen)
 
     # Settings from elsewhere
 

@@ -11,6 +11,7 @@ from gradio.components import Component
 from paintdiff.imaging.geometry import Size, round_to_multiple, scale_size
 from paintdiff.jobs.request_parts import LATENT_UPSCALER, MAX_HIRES_SCALE, HiresFix
 from paintdiff.jobs.requests import PaintingRequest, TextToImage
+from paintdiff.ui.common import messages as common
 from paintdiff.ui.common import widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -140,7 +141,7 @@ class HiresDrawer:
 
     def _choices(self) -> list[tuple[str, str]]:
         rows = [(upscaler_title(row), row.name) for row in self.context.upscalers()]
-        return [*rows, (messages.LATENT, LATENT_UPSCALER)]
+        return [*rows, (common.LATENT, LATENT_UPSCALER)]
 
     def _offer(self, chosen: object = None) -> dict[str, Any]:
         choices = self._choices()

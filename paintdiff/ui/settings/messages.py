@@ -65,7 +65,6 @@ UPSCALER = "Upscaler"
 STRENGTH = "Strength"
 HIRES_STRENGTH_INFO = "0: only enlarge. Higher: repaint more"
 HIRES_STEPS_INFO = "0: same as the first pass"
-LATENT = "Latent"
 
 
 # Grids.
@@ -155,7 +154,6 @@ VAE = "VAE"
 MODELS_OWN_VAE = "The model's own"
 
 REFINER = "Refiner"
-NONE = "None"
 REFINE_FROM = "Refine from"
 REFINE_FROM_INFO = "Fraction of steps after which the refiner takes over"
 CLIP_SKIP = "Clip skip"
@@ -194,10 +192,6 @@ NO_EFFECT_AT_ZERO = "At 0 it has no effect."
 
 BRACKETS = "Brackets in prompts"
 BRACKETS_HELP = "(red:1.3) makes red count more, (red:0.7) less"
-WEIGHTS_AS_IN_A1111 = "Weights, as in A1111"
-WEIGHTS_WITHOUT_NORMALIZATION = "Weights, without normalization"
-WEIGHTS_AS_IN_COMFYUI = "Weights, as in ComfyUI"
-BRACKETS_ARE_TEXT = "Plain text"
 
 
 # The image prompt.

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from paintdiff.jobs.requests import PaintingRequest
-from paintdiff.ui.settings import messages
+from paintdiff.ui.common import messages
 
 USUAL = "original"
 PLAIN = "plain"
-CHOICES = (
-    (messages.WEIGHTS_AS_IN_A1111, "original"),
-    (messages.WEIGHTS_WITHOUT_NORMALIZATION, "no_norm"),
-    (messages.WEIGHTS_AS_IN_COMFYUI, "comfy"),
-    (messages.BRACKETS_ARE_TEXT, PLAIN),
-)
+CHOICES = tuple((title, name) for name, title in messages.PROMPT_LANGUAGES.items())
 
 
 def read_language(chosen: object) -> dict[str, object]:

@@ -14,6 +14,7 @@ from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import ImageToImage, PaintingRequest
 from paintdiff.ui.common import message_markup, widgets
+from paintdiff.ui.common import messages as common
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note
@@ -31,9 +32,7 @@ MAX_PASSES = 8
 AS_PICTURE = "as_picture"
 RESIZE_MODES = (
     (messages.KEEP_PROPORTIONS, AS_PICTURE),
-    (messages.CROP, "crop"),
-    (messages.PAD, "pad"),
-    (messages.STRETCH, "stretch"),
+    *((title, mode) for mode, title in common.RESIZE_MODES.items()),
 )
 
 

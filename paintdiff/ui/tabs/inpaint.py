@@ -12,6 +12,7 @@ from paintdiff.jobs.events import Picture
 from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.request_parts import MAX_OUTPAINT_PX
 from paintdiff.jobs.requests import MAX_MASK_BLUR_PX, MAX_PADDING_PX, Inpaint, PaintingRequest
+from paintdiff.ui.common import messages as common
 from paintdiff.ui.common import widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
@@ -27,12 +28,7 @@ from paintdiff.ui.tabs import messages
 FIRST_STRENGTH = 0.75
 FIRST_BLUR_PX = 4
 FIRST_PADDING_PX = 32
-MASKED_CONTENTS = (
-    (messages.ORIGINAL, "original"),
-    (messages.SURROUNDING_COLOURS, "fill"),
-    (messages.NOISE, "noise"),
-    (messages.NOTHING, "empty"),
-)
+MASKED_CONTENTS = tuple((title, name) for name, title in common.MASKED_CONTENTS.items())
 SIDES = ("left", "top", "right", "bottom")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from paintdiff import Engine, TextToImage
-from paintdiff.jobs.field_messages import message_choices
+from paintdiff.jobs.field_messages import message_choices, message_field, message_words
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.conditioning.prompt_words import (
     replace_near_words,
@@ -66,3 +66,12 @@ def test_a_prompt_of_unknown_words_is_answered_by_what_mini_paints() -> None:
     assert "one subject at a time" in said
     assert "a dragon" in message_choices([said])
     assert "none" not in partly and message_choices([partly]) == ()
+    assert message_words(said) == ("cyberpunk", "samurai") and message_words(partly) == ("samurai",)
+
+
+def test_unknown_words_of_the_negative_prompt_are_said_to_have_no_effect() -> None:
+    with Engine(ModelManager(Catalog.default())) as engine:
+        request = TextToImage(prompt="a cat", negative_prompt="blurry", num_inference_steps=1)
+        (said,) = engine.generate(request).warnings
+    assert said == "Mini doesn't know “blurry”, so the negative prompt can't avoid it."
+    assert message_field(said) == "negative_prompt"

@@ -37,7 +37,8 @@ def test_exact_comes_first_and_is_usual_and_changes_nothing() -> None:
 
 def test_another_can_be_usual() -> None:
     assert Profiles.default("turbo").profile(None).name == "turbo"
-    with pytest.raises(UnknownNameError, match=r"There is no profile 'fastest'.*fast") as caught:
+    nearest = r"There is no profile 'fastest'\. Did you mean fast\? There are 2 others\."
+    with pytest.raises(UnknownNameError, match=nearest) as caught:
         Profiles.default("fastest")
     assert caught.value.field == "profile"
 

@@ -119,7 +119,7 @@ def test_filters(gallery: Gallery, local: TestClient) -> None:
     ):
         assert local.get(f"/gallery/pictures?{bad}").status_code == 422
     assert local.get("/gallery/choices").json() == {
-        "models": ["large", "mini"],
+        "models": [["large", "<i>Large"], ["mini", "Mini"]],
         "kinds": [["inpaint", "Sketch & inpaint"], ["text_to_image", "Text to image"]],
         "tags": ["sea"],
         "sizes": [["256x128", "256x128"]],
@@ -184,7 +184,7 @@ def test_a_picture_with_its_settings_and_relatives(gallery: Gallery, local: Test
     found = local.get(f"/gallery/pictures/{parent.id}").json()
     assert found["negative_prompt"] == "fog" and found["usable"]
     assert ["Seed", "7"] in found["settings"] and ["Steps", "20"] in found["settings"]
-    assert ["LoRAs", "name ink, weight 0.5"] in found["settings"]
+    assert ["LoRAs", "ink, weight 0.5"] in found["settings"]
     assert not [label for label, _ in found["settings"] if label in ("Controls", "Image")]
     assert found["note"] == messages.model_not_here("gone")
     assert [each["id"] for each in found["children"]] == [child.id]

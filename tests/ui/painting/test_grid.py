@@ -19,7 +19,7 @@ from paintdiff.ui.run import job_view
 from paintdiff.ui.settings import grid_drawer
 from paintdiff.ui.tabs.text_to_image import TextToImageInputs
 from tests.loops import inside_a_loop
-from tests.ui.fake_engine import FakeEngine, FakeJob
+from tests.ui.fake_engine import WORDS, FakeEngine, FakeJob
 from tests.ui.painting.test_painting_tab import values
 
 
@@ -139,7 +139,7 @@ def test_the_stage_fills_cell_by_cell(tab: PaintingTab, engine: FakeEngine) -> N
     error = MemoryBudgetError("No <memory>.")
     job.cells_done = (CellDone(0, base), CellDone(1, error=error))
     job.latest = Progress(2, 4, 2, 12, preview=Image.new("RGB", (8, 8)))
-    stage = job_view.build_view(job, job.latest).stage or ""  # type: ignore[arg-type]
+    stage = job_view.build_view(job, job.latest, WORDS).stage or ""  # type: ignore[arg-type]
     assert stage.count("cell done") == 1
     assert stage.count("cell failed") == 1
     assert stage.count("cell current") == 1
@@ -154,7 +154,7 @@ def test_the_end_offers_the_sheet(tab: PaintingTab, engine: FakeEngine) -> None:
     cell = replace(Picture(Image.new("RGB", (8, 8)), job.cells[0].request), cell=0)
     sheet = Picture(Image.new("RGB", (80, 80)), job.request)
     job.latest = Finished((cell, sheet), (), 3.0, 2.0)
-    view = job_view.build_view(job, job.latest)  # type: ignore[arg-type]
+    view = job_view.build_view(job, job.latest, WORDS)  # type: ignore[arg-type]
     assert f"pictures/{job.id}/1.png?download=1" in (view.stage or "")
     assert view.state == "finished"
 
@@ -164,8 +164,8 @@ def test_a_large_grid_is_drawn_again_only_when_a_cell_is_done(
 ) -> None:
     job = started(tab, engine, **{**AXES, "grid_x_values": "1-40"})
     job.latest = Progress(2, 4, 2, 120, preview=Image.new("RGB", (8, 8)))
-    assert job_view.build_view(job, job.latest, staged=False).stage is None  # type: ignore[arg-type]
-    assert "<img" not in (job_view.build_view(job, job.latest).stage or "")  # type: ignore[arg-type]
+    assert job_view.build_view(job, job.latest, WORDS, staged=False).stage is None  # type: ignore[arg-type]
+    assert "<img" not in (job_view.build_view(job, job.latest, WORDS).stage or "")  # type: ignore[arg-type]
 
 
 def test_a_time_budget_leaves_what_it_chooses_open(tab: PaintingTab, engine: FakeEngine) -> None:

@@ -21,7 +21,7 @@ from paintdiff.ui.common import browser_state
 from paintdiff.ui.common.browser_state import FilmPicture
 from paintdiff.ui.run import job_view
 from tests.gallery.records import record
-from tests.ui.fake_engine import FakeEngine, FakeJob, picture
+from tests.ui.fake_engine import WORDS, FakeEngine, FakeJob, picture
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def job(engine: FakeEngine) -> Any:
 
 def view(job: Any, event: Event) -> job_view.View:
     job.latest = event
-    return job_view.build_view(job, event)
+    return job_view.build_view(job, event, WORDS)
 
 
 def test_the_queue_is_told_in_words(job: Any) -> None:
@@ -99,8 +99,8 @@ def test_a_picture_says_at_which_speed_it_was_painted(job: Any, profile: str | N
     painted = picture(job)
     request = painted.request.model_copy(update={"profile": profile})
     shown = view(job, Finished((replace(painted, request=request),), (), 1.0, 9.9))
-    assert [each for each in ("exact", "turbo") if f"· {each}" in shown.progress] == (
-        [] if profile is None else [profile]
+    assert [each for each in ("Exact", "Turbo") if f"· {each}" in shown.progress] == (
+        [] if profile is None else [profile.capitalize()]
     )
     assert "None" not in shown.progress
 
@@ -133,7 +133,7 @@ async def collected(job: FakeJob, script: list[Event], slice_seconds: float) -> 
             job.latest = event
 
     telling = asyncio.create_task(tell())
-    views = [view async for view in job_view.watch_job(job, slice_seconds)]  # type: ignore[arg-type]
+    views = [view async for view in job_view.watch_job(job, WORDS, slice_seconds)]  # type: ignore[arg-type]
     telling.cancel()
     return views
 
@@ -166,7 +166,7 @@ def test_a_job_that_waits_is_not_held(job: Any) -> None:
 def test_stale_ids_are_left_out_quietly(engine: FakeEngine, job: Any) -> None:
     job.latest = Finished((picture(job),), (), 1.0, 2.0)
     film = [FilmPicture(each) for each in (("gone", 0), (job.id, 0), (job.id, 7))]
-    strip = job_view.build_film(engine, film)  # type: ignore[arg-type]
+    strip = job_view.build_film(engine, film, WORDS)  # type: ignore[arg-type]
     assert strip.count("<li>") == 1
     for nonsense in (None, "", 7, ["x"], "gone"):
         assert job_view.find_job(engine, nonsense) is None  # type: ignore[arg-type]
@@ -189,15 +189,15 @@ def test_the_filmstrip_outlives_the_jobs(engine: FakeEngine, tmp_path: Path) -> 
         FilmPicture((f"gone{number}", 0), id)
         for number, id in enumerate((kept.id, deleted.id, missing.id, "unknown", ""))
     ]
-    strip = job_view.build_film(engine, film, gallery)  # type: ignore[arg-type]
+    strip = job_view.build_film(engine, film, WORDS, gallery)  # type: ignore[arg-type]
     assert strip.count("<li>") == 1 and 'alt="a boat"' in strip and "seed 7" in strip
     assert f'src="gallery/pictures/{kept.id}/thumbnail"' in strip
     assert f'data-picture="{kept.id}"' in strip
     assert f'data-after="gallery/pictures/{kept.id}/file"' in strip
     token = current_identity.set(Identity("somebody else", sees_all=False))
-    assert "<li>" not in job_view.build_film(engine, film, gallery)  # type: ignore[arg-type]
+    assert "<li>" not in job_view.build_film(engine, film, WORDS, gallery)  # type: ignore[arg-type]
     current_identity.reset(token)
-    assert "<li>" not in job_view.build_film(engine, film)  # type: ignore[arg-type]
+    assert "<li>" not in job_view.build_film(engine, film, WORDS)  # type: ignore[arg-type]
     gallery.close()
 
 
