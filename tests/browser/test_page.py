@@ -206,6 +206,25 @@ def test_on_a_phone_the_result_comes_into_view_and_so_do_errors(
     phone.close()
 
 
+def test_on_a_phone_a_batch_is_large_and_its_menus_stay_in_sight(
+    browser: Browser, opened: Opened
+) -> None:
+    phone = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    studio = opened(phone)
+    studio.paint("a red house", side=64, pictures=3)
+    studio.expect_picture()
+    pictures = studio.page.locator("#stage img.final")
+    expect(pictures).to_have_count(3)
+    widths = pictures.evaluate_all("all => all.map((each) => each.getBoundingClientRect().width)")
+    assert min(widths) > 150
+    for menu in studio.page.locator("#stage details.send").all():
+        menu.locator("summary").evaluate("each => each.scrollIntoView({ block: 'center' })")
+        menu.locator("summary").click()
+        for entry in menu.locator("button").all():
+            expect(entry).to_be_in_viewport(ratio=0.99)
+    phone.close()
+
+
 def test_what_scrolls_goes_under_the_generate_button(studio: Studio) -> None:
     studio.page.locator("button.label-wrap", has_text="More settings").click()
     expect(studio.page.locator("#variation-seed")).to_be_visible()
@@ -243,6 +262,10 @@ def test_light_and_dark_follow_the_system_until_the_switch_is_used(
     visitor = browser.new_context(color_scheme="dark")
     studio = opened(visitor)
     assert brightness(studio) < 60
+    red, _, blue = studio.page.locator(".keep-seed input").evaluate(
+        "box => getComputedStyle(box).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number)"
+    )
+    assert blue > red, "brown beside the theme's cool greys"
     studio.page.emulate_media(color_scheme="light")
     studio.page.wait_for_function("!document.body.classList.contains('dark')")
     assert brightness(studio) > 200

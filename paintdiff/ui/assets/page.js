@@ -252,6 +252,7 @@ window.paintdiff = (() => {
 
   // On a phone the picture is below what was just clicked.
   const RESULT_MS = 600;
+  const MENU_MARGIN_PX = 8;
   document.addEventListener("click", (event) => {
     const phone = window.matchMedia("(max-width: 860px)").matches;
     if (!phone || !(event.target instanceof Element) || !event.target.closest(".generate, .chip")) return;
@@ -279,6 +280,21 @@ window.paintdiff = (() => {
       ? event.target.closest("details") : null;
     closeMenus(kept);
   });
+
+  // A menu opens upwards, unless it would be cut off there; and it stays within the window.
+  document.addEventListener("toggle", ({ target: menu }) => {
+    if (!(menu instanceof Element) || !menu.matches("details.send") || !menu.open) return;
+    const list = menu.querySelector(".send-menu");
+    menu.classList.remove("downward");
+    list.style.translate = "";
+    const { top, left, right } = list.getBoundingClientRect();
+    const place = menu.closest("dialog, .stage-place").getBoundingClientRect().top;
+    const pinned = window.matchMedia("(max-width: 860px)").matches && !menu.closest("dialog")
+      ? inSight(".run-group")?.getBoundingClientRect().bottom ?? 0 : 0;
+    menu.classList.toggle("downward", top < Math.max(place, pinned, 0));
+    const beyond = right - (document.documentElement.clientWidth - MENU_MARGIN_PX);
+    if (beyond > 0) list.style.translate = `${Math.max(-beyond, MENU_MARGIN_PX - left)}px`;
+  }, true);
 
   function closeMenus(kept) {
     const open = [...document.querySelectorAll(MENUS)].filter((menu) => menu !== kept);
