@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from paintdiff.gallery.records.schema import Moment, Table
+from paintdiff.gallery.records.schema import Moment, StoredText, Table
 
 
 class KeyRow(Table):
@@ -15,11 +14,11 @@ class KeyRow(Table):
 
     __tablename__ = "api_keys"
 
-    id: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    hash: Mapped[str] = mapped_column(Text)
-    scopes: Mapped[str] = mapped_column(Text)
-    owner: Mapped[str] = mapped_column(Text, index=True)
+    id: Mapped[str] = mapped_column(StoredText, primary_key=True)
+    name: Mapped[str] = mapped_column(StoredText)
+    hash: Mapped[str] = mapped_column(StoredText)
+    scopes: Mapped[str] = mapped_column(StoredText)
+    owner: Mapped[str] = mapped_column(StoredText, index=True)
     created_at: Mapped[datetime] = mapped_column(Moment)
     expires_at: Mapped[datetime | None] = mapped_column(Moment)
     revoked_at: Mapped[datetime | None] = mapped_column(Moment)
@@ -30,8 +29,8 @@ class UserRow(Table):
 
     __tablename__ = "users"
 
-    folded: Mapped[str] = mapped_column(Text, primary_key=True)
-    name: Mapped[str] = mapped_column(Text)
-    hash: Mapped[str] = mapped_column(Text)
-    scopes: Mapped[str] = mapped_column(Text)
+    folded: Mapped[str] = mapped_column(StoredText, primary_key=True)
+    name: Mapped[str] = mapped_column(StoredText)
+    hash: Mapped[str] = mapped_column(StoredText)
+    scopes: Mapped[str] = mapped_column(StoredText)
     created_at: Mapped[datetime] = mapped_column(Moment)

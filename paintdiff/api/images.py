@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.api import messages
 from paintdiff.api.routing import make_router
-from paintdiff.errors import PictureNotFoundError, RequestError
+from paintdiff.errors import PictureNotFoundError
 from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.gallery.records.record import Record
 from paintdiff.server.identities import current_identity
@@ -132,9 +132,6 @@ def _read_query(  # noqa: PLR0913 (one for each filter)
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> PictureQuery:
-    for name, moment in (("since", since), ("until", until)):
-        if moment is not None and moment.tzinfo is None:
-            raise RequestError(messages.time_without_zone(name), field=name)
     return PictureQuery(
         search=q,
         model=model or None,

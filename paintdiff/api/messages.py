@@ -58,10 +58,6 @@ def unreadable_last_event(text: str) -> str:
     return f"Last-Event-ID should be a number, not {text!r:.40}."
 
 
-def time_without_zone(name: str) -> str:
-    return f"{name} needs a time zone, as in 2026-12-31T18:00:00Z."
-
-
 MANAGED_ELSEWHERE = "Only the person who runs this server can download models."
 NO_TRAINING = (
     "This version can't train on your ratings yet. They are kept, so rate on: POST /api/feedback."

@@ -70,8 +70,16 @@ def value_too_long(field: str, length: int, most: int) -> str:
     return f"{field} has {length} characters; {most} is the limit."
 
 
-def time_without_zone(time: object) -> str:
-    return f"The time {time} needs a time zone."
+def time_without_zone(field: str, time: object) -> str:
+    return f"The time {time} in {field} needs a time zone, such as 2026-11-30T12:00:00Z."
+
+
+def not_storable(field: str, value: object) -> str:
+    return (
+        f"{field} can't be stored: {ascii(value)[:60]}. A text has no NUL and no unpaired "
+        "surrogates, a number has at most 64 bits (a width or height 32), and a time has a time "
+        "zone and lies in the years 1 to 9999 in UTC."
+    )
 
 
 def unknown_relation(relation: str, relations: str) -> str:

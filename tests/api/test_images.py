@@ -78,6 +78,38 @@ def test_a_wrong_query_is_refused(client: TestClient, query: dict[str, Any], fie
     assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(f"{name}={text}" for name in ("q", "kind", "model") for text in ("%00", "%ED%A0%80")),
+        "since=9999-12-31T23:59:59-12:00",
+        "until=0001-01-01T00:00:00%2B14:00",
+        "cursor=999999999999999999.a&q=zebra",
+    ],
+)
+def test_a_query_for_nothing_finds_nothing(client: TestClient, query: str) -> None:
+    answer = client.get(f"/api/images?{query}")
+    assert answer.status_code == 200 and answer.json()["images"] == [], answer.text
+
+
+@pytest.mark.parametrize(
+    "query", ["tag=a%00", "cursor=a%00", f"limit={2**70}", f"feedback={2**70}", f"since={'9' * 30}"]
+)
+def test_a_query_beyond_its_limits_is_refused(client: TestClient, query: str) -> None:
+    answer = client.get(f"/api/images?{query}")
+    assert answer.status_code == 422, answer.text
+
+
+@pytest.mark.parametrize("image_id", ["a%00", "%ED%A0%80"])
+def test_an_id_that_no_database_holds_is_not_found(client: TestClient, image_id: str) -> None:
+    assert client.get(f"/api/images/{image_id}").status_code == 404
+    body = b'{"id": "a\\u0000", "feedback": 0}'
+    answer = client.post(
+        "/api/feedback", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert answer.status_code == 404, answer.text
+
+
 def test_a_visitor_sees_only_their_own_pictures(served: Served, client: TestClient) -> None:
     with served.connect(elsewhere=True) as one, served.connect(elsewhere=True) as other:
         assert (

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -296,3 +299,105 @@ def test_pictures_of_others_are_not_there(store: GalleryStore) -> None:
     for ids in ([other.id], [own.id, other.id], ["unknown"]):
         with pytest.raises(PictureNotFoundError):
             store.check_owner(ids, "ann")
+
+
+FIRST_MOMENT = datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))
+LAST_MOMENT = datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))
+NO_TEXT = ("\0", "a\0", "\ud800", "2026-11-30/\udcff.png")
+NO_NUMBER = (2**63, -(2**63) - 1, 10**400)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *({name: number} for name in ("seed", "file_bytes") for number in NO_NUMBER),
+        {"params_version": 2**31},
+        *({"size": Size(*sides)} for sides in ((2**31, 1), (1, 10**30))),
+        *({"created_at": moment} for moment in (FIRST_MOMENT, LAST_MOMENT)),
+        *({"deleted_at": moment} for moment in (LAST_MOMENT, datetime(2026, 1, 1))),
+        *({name: text} for name in ("id", "kind", "file_sha256", "thumbnail") for text in NO_TEXT),
+        *({"inputs": (text,)} for text in NO_TEXT),
+    ],
+    ids=lambda values: ascii(values)[:60],
+)
+def test_a_record_that_no_database_holds_is_refused(
+    store: GalleryStore, values: dict[str, Any]
+) -> None:
+    """One whose time can be stored but not read would hide all others of its page."""
+    with pytest.raises(RequestError):
+        store.add(record(**values))
+    assert store.page(ALL).records == ()
+
+
+@pytest.mark.parametrize("text", NO_TEXT, ids=ascii)
+def test_a_text_that_no_database_holds_finds_nothing(store: GalleryStore, text: str) -> None:
+    """Not even what it would be without the characters that can't be stored."""
+    plain = text.strip("\0\ud800") or "x"
+    plain = plain.replace("\udcff", "")
+    added = store.add(record("x", model=plain, kind=plain, owner=plain, model_hash=plain, seed=1))
+    queries = (PictureQuery(model=text), PictureQuery(kind=text), PictureQuery(owner=text))
+    for query in queries:
+        assert (store.page(query).records, store.count(query), store.ids(query, 9)) == ((), 0, [])
+        assert store.choices(query).models == ()
+    with pytest.raises(RequestError):
+        store.page(PictureQuery(tags=(text,)))
+    assert store.page(PictureQuery(search=f"zebra {text}")).records == ()
+    assert store.find_by_file(text) is None
+    assert store.find_by_sha256([text]) is None and store.find_by_sha256(["a"], text) is None
+    assert store.find_painted(1, text, plain) == store.find_painted(1, plain, text) == []
+    assert store.find_unrecorded([text]) == [text]
+    assert store.empty_bin(text) == 0
+    store.confirm_removals([text])
+    for change in (
+        lambda: store.check_owner([added.id], text),
+        lambda: store.check_owner([text], plain),
+        lambda: store.get_all([added.id, text]),
+        lambda: store.set_favourite([text], True),
+        lambda: store.delete([added.id, text]),
+        lambda: store.children(text),
+        lambda: store.add(record(parent=text)),
+        lambda: store.get(f"{added.id}\0"),
+    ):
+        with pytest.raises(PictureNotFoundError):
+            change()
+    assert store.get(added.id) == added
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(PictureQuery(size=Size(*sides)) for sides in ((2**31, 128), (256, 10**400))),
+        *(PictureQuery(feedback=number) for number in NO_NUMBER),
+        PictureQuery(since=LAST_MOMENT),
+        PictureQuery(until=FIRST_MOMENT),
+    ],
+    ids=lambda query: ascii(query)[:60],
+)
+def test_a_number_or_time_of_no_picture_finds_nothing(
+    store: GalleryStore, query: PictureQuery
+) -> None:
+    store.add(record())
+    assert (store.page(query).records, store.count(query)) == ((), 0)
+    assert store.count(PictureQuery(since=FIRST_MOMENT, until=LAST_MOMENT)) == 1
+    assert store.find_painted(2**63, "", "") == []
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_time_without_a_zone_is_refused(store: GalleryStore, name: Any) -> None:
+    with pytest.raises(RequestError) as refused:
+        store.page(replace(ALL, **{name: datetime(2026, 11, 30)}))
+    assert refused.value.field == name
+
+
+@pytest.mark.parametrize("order", ["time", "rating", "pixels"])
+def test_a_tampered_cursor_is_refused_or_finds_a_page(store: GalleryStore, order: Any) -> None:
+    store.add(record(size=Size(2**31 - 1, 2**31 - 1)))
+    numbers = ("0", "-1", "+1", "1e9", "9" * 18, "-" + "9" * 18, "9" * 19, "9" * 400, "\u0661")
+    ends = ("a", "", "z" * 40, "z" * 41, "a\n", "a'--", "%", "\0", "\ud800", "A")
+    for number, end in product(numbers, ends):
+        for cursor in (f"{number}.{end}", f"{number}.{number}.{end}", f"{number}{end}", f".{end}"):
+            for oldest_first in (False, True):
+                try:
+                    store.page(PictureQuery(order=order, oldest_first=oldest_first), cursor)
+                except RequestError as error:
+                    assert error.field == "cursor"

@@ -182,6 +182,20 @@ def test_what_cannot_be_imported_is_said_once_and_stops_nothing(watch: Watch) ->
     assert watch.settle().imported == 1
 
 
+def test_names_and_times_that_no_database_holds_stop_nothing(watch: Watch) -> None:
+    odd = Path(os.fsdecode(os.fsencode(watch.folder) + b"/\xff"))
+    write(odd / "a.png", "red")
+    write(watch.folder / "b.png", "green")
+    os.utime(watch.folder / "b.png", ns=(10**19, 10**19))  # where the file system can
+    watch.copy = True
+    watch.restart()
+    first, report = watch.look(0), watch.look()
+    assert report.imported == 1 and [path for path, _ in first.failed] == [odd]
+    assert any(name.startswith("b-") for name in watch.names)
+    watch.restart()
+    assert watch.settle().imported == 0
+
+
 def test_the_gallerys_own_pictures_are_left_alone(watch: Watch, tmp_path: Path) -> None:
     write(watch.gallery.folder / "2026-11-30" / "own.png", "red")
     watch.folder = tmp_path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from paintdiff.gallery import messages
 from paintdiff.gallery.files.picture_files import SUFFIXES
+from paintdiff.gallery.records.record import to_storable
 from paintdiff.system.regular_files import explain_not_a_file
 
 MAX_DEPTH = 64
@@ -39,11 +40,9 @@ def find_picture_files(folder: Path, without: Path) -> Iterator[FoundFile]:
     waiting = [(folder, 0)]
     while waiting:
         place, depth = waiting.pop()
-        try:
-            with os.scandir(place) as listed:
-                entries = sorted(listed, key=lambda each: each.name)
-        except OSError as error:
-            yield FoundFile(place, reason=messages.folder_unreadable(error.strerror))
+        entries = _list_entries(place)
+        if isinstance(entries, str):
+            yield FoundFile(place, reason=entries)
             continue
         inner: list[Path] = []
         for entry in entries:
@@ -61,6 +60,17 @@ def find_picture_files(folder: Path, without: Path) -> Iterator[FoundFile]:
             yield from (FoundFile(e, reason=messages.folder_too_deep(MAX_DEPTH)) for e in inner)
         else:
             waiting += [(each, depth + 1) for each in reversed(inner)]
+
+
+def _list_entries(place: Path) -> list[os.DirEntry[str]] | str:
+    """Return what is in a folder in alphabetical order, or why its pictures can't be imported."""
+    if to_storable(str(place)) != str(place):
+        return messages.NAME_NOT_STORABLE
+    try:
+        with os.scandir(place) as listed:
+            return sorted(listed, key=lambda each: each.name)
+    except OSError as error:
+        return messages.folder_unreadable(error.strerror)
 
 
 def _is_real_folder(entry: os.DirEntry[str]) -> bool:
@@ -108,7 +118,12 @@ def _describe(path: Path, state: os.stat_result) -> FoundFile:
     what = explain_not_a_file(state.st_mode)
     if what is not None:
         return FoundFile(path, reason=messages.not_a_file(what))
-    return FoundFile(path, state.st_size, state.st_mtime_ns)
+    return FoundFile(path, *find_change(state))
+
+
+def find_change(state: os.stat_result) -> tuple[int, int]:
+    """Return a file's bytes and its time in nanoseconds, as far as 63 bits hold it."""
+    return state.st_size, state.st_mtime_ns % 2**63
 
 
 def _examine_link(path: Path, root: str) -> FoundFile | None:

@@ -21,7 +21,7 @@ from paintdiff.gallery import messages
 from paintdiff.gallery.files.picture_files import PictureFile, read_picture_file
 from paintdiff.gallery.files.thumbnails import encode_thumbnail
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.importing.folders import FoundFile, find_picture_files
+from paintdiff.gallery.importing.folders import FoundFile, find_change, find_picture_files
 from paintdiff.gallery.importing.import_folder import ImportReport, import_file
 from paintdiff.gallery.records.watched_files import WatchedFile, WatchedFiles
 from paintdiff.imaging.images import MAX_FILE_BYTES, MAX_PIXELS
@@ -250,10 +250,9 @@ def _find_state(path: Path) -> tuple[int, int]:
         RequestError: It is gone, or can't be read.
     """
     try:
-        state = path.stat()
+        return find_change(path.stat())
     except OSError as error:
         raise RequestError(messages.unreadable(path.name, error.strerror)) from error
-    return state.st_size, state.st_mtime_ns
 
 
 def _divide(files: Iterator[FoundFile]) -> Iterator[list[FoundFile]]:

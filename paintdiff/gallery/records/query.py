@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, cast, select, tuple_
 from sqlalchemy.orm import Session
 
 from paintdiff.errors import RequestError
 from paintdiff.gallery import messages
 from paintdiff.gallery.records import search
-from paintdiff.gallery.records.record import Record, clean_tag, to_storable
+from paintdiff.gallery.records.record import Record, clean_tag
 from paintdiff.gallery.records.schema import PictureRow, TagRow, to_microseconds
 from paintdiff.imaging.geometry import Size
 
@@ -67,13 +67,13 @@ def make_conditions(session: Session, query: PictureQuery) -> list[ColumnElement
     """Return what a row of a query fulfils.
 
     Raises:
-        RequestError: The search is too long, or a tag isn't one.
+        RequestError: The search is too long, a tag isn't one, or a time has no zone.
     """
     row = PictureRow
     gone = row.deleted_at
     found: list[ColumnElement[bool]] = [gone.is_not(None) if query.bin else gone.is_(None)]
     texts = ((row.model, query.model), (row.kind, query.kind), (row.owner, query.owner))
-    found += [column == to_storable(value) for column, value in texts if value is not None]
+    found += [column == value for column, value in texts if value is not None]
     if query.size is not None:
         found += [row.width == query.size.width, row.height == query.size.height]
     if query.feedback is not None:
@@ -83,6 +83,9 @@ def make_conditions(session: Session, query: PictureQuery) -> list[ColumnElement
     for tag in query.tags:
         tagged = select(TagRow.picture).where(TagRow.tag == clean_tag(tag))
         found.append(row.number.in_(tagged))
+    for name, moment in (("since", query.since), ("until", query.until)):
+        if moment is not None and moment.tzinfo is None:
+            raise RequestError(messages.time_without_zone(name, moment), field=name)
     if query.since is not None:
         found.append(row.created_at >= query.since)
     if query.until is not None:
@@ -141,6 +144,6 @@ def _list_keys(query: PictureQuery) -> list[Any]:
     first: dict[str, list[ColumnElement[Any]]] = {
         "time": [],
         "rating": [row.feedback.expression],
-        "pixels": [row.width * row.height],
+        "pixels": [cast(row.width, BigInteger) * row.height],  # PostgreSQL would multiply 32 bits
     }
     return [*first[query.order], row.created_at.expression, row.id.expression]

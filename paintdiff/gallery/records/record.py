@@ -99,7 +99,9 @@ def check_record(record: Record) -> None:
                 field=field_name,
             )
     if record.created_at.tzinfo is None:
-        raise RequestError(messages.time_without_zone(record.created_at), field="created_at")
+        raise RequestError(
+            messages.time_without_zone("created_at", record.created_at), field="created_at"
+        )
     if record.relation is not None and record.relation not in RELATIONS:
         raise RequestError(
             messages.unknown_relation(record.relation, ", ".join(RELATIONS)),

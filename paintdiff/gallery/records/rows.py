@@ -8,10 +8,18 @@ from typing import Any, TypeVar
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from paintdiff.errors import PictureNotFoundError
+from paintdiff.errors import PictureNotFoundError, RequestError
 from paintdiff.gallery import messages
-from paintdiff.gallery.records.record import Record, to_storable
-from paintdiff.gallery.records.schema import InputRow, PictureRow, TagRow
+from paintdiff.gallery.records.record import Record
+from paintdiff.gallery.records.schema import (
+    InputRow,
+    Moment,
+    PictureRow,
+    StoredInteger,
+    StoredText,
+    Table,
+    TagRow,
+)
 from paintdiff.imaging.geometry import Size
 
 _AT_ONCE = 500
@@ -30,7 +38,7 @@ def find_row(session: Session, id: str) -> PictureRow:
     Raises:
         PictureNotFoundError: No picture has that id.
     """
-    row = session.scalar(select(PictureRow).where(PictureRow.id == to_storable(id)))
+    row = session.scalar(select(PictureRow).where(PictureRow.id == id))
     if row is None:
         raise make_not_found(id)
     return row
@@ -42,7 +50,7 @@ def find_rows(session: Session, ids: Collection[str]) -> list[PictureRow]:
     Raises:
         PictureNotFoundError: No picture has one of the ids.
     """
-    wanted = [to_storable(each) for each in dict.fromkeys(ids)]
+    wanted = list(dict.fromkeys(ids))
     found: dict[str, PictureRow] = {}
     for part in divide(wanted):
         rows = session.scalars(select(PictureRow).where(PictureRow.id.in_(part)))
@@ -59,7 +67,7 @@ def set_values(session: Session, ids: Collection[str], **values: Any) -> None:
     Raises:
         PictureNotFoundError: No picture has one of the ids.
     """
-    for part in divide([to_storable(each) for each in dict.fromkeys(ids)]):
+    for part in divide(list(dict.fromkeys(ids))):
         chosen = PictureRow.id.in_(part)
         found = set(session.scalars(select(PictureRow.id).where(chosen)))
         for id in part:
@@ -74,14 +82,29 @@ def make_not_found(id: str) -> PictureNotFoundError:
 
 
 def to_row(record: Record) -> PictureRow:
-    """Make the row that stores a record."""
+    """Make the row that stores a record.
+
+    Raises:
+        RequestError: No database can hold one of its values.
+    """
     values = {**vars(record)}
     size: Size = values.pop("size")
     values |= {"width": size.width, "height": size.height}
     values["tags"] = [TagRow(tag=tag) for tag in record.tags]
     values["inputs"] = [InputRow(sha256=sha256) for sha256 in record.inputs]
     values["params"], values["libraries"] = dict(record.params), dict(record.libraries)
-    return PictureRow(**values)
+    row = PictureRow(**values)
+    for part in (row, *row.tags, *row.inputs):
+        _check_columns(part)
+    return row
+
+
+def _check_columns(row: Table) -> None:
+    for column in row.__table__.columns:
+        value, kind = getattr(row, column.key), column.type
+        limited = isinstance(kind, StoredText | StoredInteger | Moment)
+        if limited and value is not None and not kind.can_hold(value):
+            raise RequestError(messages.not_storable(column.key, value), field=column.key)
 
 
 def to_record(row: PictureRow) -> Record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control", "grid")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -31,11 +33,60 @@ def to_microseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+class StoredText(TypeDecorator[str]):
+    """Text. One that no database holds is looked up as NULL: it equals the text of no row."""
+
+    impl = Text
+    cache_ok = True
+
+    def can_hold(self, value: str) -> bool:
+        """Return whether a text has no NUL and no unpaired surrogates."""
+        return "\0" not in value and not _SURROGATE.search(value)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Return what a database gets for a text."""
+        return value if value is None or self.can_hold(value) else None
+
+
+class StoredInteger(TypeDecorator[int]):
+    """An integer of 32 bits. A larger one is looked up as NULL: it equals the number of no row."""
+
+    impl = Integer
+    cache_ok = True
+    _bits = 32
+
+    def can_hold(self, value: int) -> bool:
+        """Return whether a number has that many bits, with its sign."""
+        return -(2 ** (self._bits - 1)) <= value < 2 ** (self._bits - 1)
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
+        """Return what a database gets for a number."""
+        return value if value is None or self.can_hold(value) else None
+
+
+class StoredBigInteger(StoredInteger):
+    """An integer of 64 bits."""
+
+    impl = BigInteger
+    cache_ok = True
+    _bits = 64
+
+
 class Moment(TypeDecorator[datetime]):
     """A moment in UTC as microseconds since 1970: exact and sortable in every database."""
 
     impl = BigInteger
     cache_ok = True
+
+    def can_hold(self, value: datetime) -> bool:
+        """Return whether a moment has a time zone, and is in the years 1 to 9999 in UTC, too."""
+        if value.tzinfo is None:
+            return False
+        try:
+            value.astimezone(UTC)
+        except OverflowError:
+            return False
+        return True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Return the number to store."""
@@ -80,32 +131,32 @@ class PictureRow(Table):
     )
 
     number: Mapped[int] = mapped_column(_Number, primary_key=True)
-    id: Mapped[str] = mapped_column(Text, unique=True)
-    owner: Mapped[str] = mapped_column(Text)
-    prompt: Mapped[str] = mapped_column(Text)
-    negative_prompt: Mapped[str] = mapped_column(Text)
+    id: Mapped[str] = mapped_column(StoredText, unique=True)
+    owner: Mapped[str] = mapped_column(StoredText)
+    prompt: Mapped[str] = mapped_column(StoredText)
+    negative_prompt: Mapped[str] = mapped_column(StoredText)
     created_at: Mapped[datetime] = mapped_column(Moment)
-    seed: Mapped[int | None] = mapped_column(BigInteger)
+    seed: Mapped[int | None] = mapped_column(StoredBigInteger)
     params: Mapped[dict[str, Any]] = mapped_column(JSON)
-    params_version: Mapped[int] = mapped_column(Integer)
-    kind: Mapped[str] = mapped_column(Text)
-    model: Mapped[str] = mapped_column(Text)
-    model_hash: Mapped[str] = mapped_column(Text)
-    width: Mapped[int] = mapped_column(Integer)
-    height: Mapped[int] = mapped_column(Integer)
+    params_version: Mapped[int] = mapped_column(StoredInteger)
+    kind: Mapped[str] = mapped_column(StoredText)
+    model: Mapped[str] = mapped_column(StoredText)
+    model_hash: Mapped[str] = mapped_column(StoredText)
+    width: Mapped[int] = mapped_column(StoredInteger)
+    height: Mapped[int] = mapped_column(StoredInteger)
     seconds: Mapped[float | None] = mapped_column(Double)
-    device: Mapped[str] = mapped_column(Text)
+    device: Mapped[str] = mapped_column(StoredText)
     libraries: Mapped[dict[str, Any]] = mapped_column(JSON)
-    file: Mapped[str] = mapped_column(Text, unique=True)
-    file_bytes: Mapped[int] = mapped_column(BigInteger)
-    file_sha256: Mapped[str] = mapped_column(Text, index=True)
-    thumbnail: Mapped[str | None] = mapped_column(Text)
-    feedback: Mapped[int] = mapped_column(Integer)
+    file: Mapped[str] = mapped_column(StoredText, unique=True)
+    file_bytes: Mapped[int] = mapped_column(StoredBigInteger)
+    file_sha256: Mapped[str] = mapped_column(StoredText, index=True)
+    thumbnail: Mapped[str | None] = mapped_column(StoredText)
+    feedback: Mapped[int] = mapped_column(StoredInteger)
     favourite: Mapped[bool]
     parent: Mapped[str | None] = mapped_column(
         ForeignKey("pictures.id", ondelete="SET NULL"), index=True
     )
-    relation: Mapped[str | None] = mapped_column(Text)
+    relation: Mapped[str | None] = mapped_column(StoredText)
     deleted_at: Mapped[datetime | None] = mapped_column(Moment)
     tags: Mapped[list[TagRow]] = relationship(
         lazy="selectin", cascade="all, delete-orphan", passive_deletes=True
@@ -123,7 +174,7 @@ class TagRow(Table):
     picture: Mapped[int] = mapped_column(
         ForeignKey("pictures.number", ondelete="CASCADE"), primary_key=True
     )
-    tag: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+    tag: Mapped[str] = mapped_column(StoredText, primary_key=True, index=True)
 
 
 class InputRow(Table):
@@ -134,7 +185,7 @@ class InputRow(Table):
     picture: Mapped[int] = mapped_column(
         ForeignKey("pictures.number", ondelete="CASCADE"), primary_key=True
     )
-    sha256: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+    sha256: Mapped[str] = mapped_column(StoredText, primary_key=True, index=True)
 
 
 class WatchedRow(Table):
@@ -145,10 +196,10 @@ class WatchedRow(Table):
 
     __tablename__ = "watched_files"
 
-    path: Mapped[str] = mapped_column(Text, primary_key=True)
-    file_bytes: Mapped[int] = mapped_column(BigInteger)
-    modified_ns: Mapped[int] = mapped_column(BigInteger)
-    sha256: Mapped[str] = mapped_column(Text, index=True)
+    path: Mapped[str] = mapped_column(StoredText, primary_key=True)
+    file_bytes: Mapped[int] = mapped_column(StoredBigInteger)
+    modified_ns: Mapped[int] = mapped_column(StoredBigInteger)
+    sha256: Mapped[str] = mapped_column(StoredText, index=True)
 
 
 class RemovalRow(Table):
@@ -156,4 +207,4 @@ class RemovalRow(Table):
 
     __tablename__ = "removals"
 
-    file: Mapped[str] = mapped_column(Text, primary_key=True)
+    file: Mapped[str] = mapped_column(StoredText, primary_key=True)

@@ -133,7 +133,7 @@ class GalleryStore:
         with self._database.read() as session:
             wanted = select(PictureRow).where(PictureRow.file_sha256.in_(hashes))
             if owner is not None:
-                wanted = wanted.where(PictureRow.owner == to_storable(owner))
+                wanted = wanted.where(PictureRow.owner == owner)
             wanted = wanted.where(PictureRow.file_sha256 != "", PictureRow.deleted_at.is_(None))
             row = session.scalar(wanted.order_by(PictureRow.created_at.desc()).limit(1))
             return None if row is None else to_record(row)
@@ -146,8 +146,8 @@ class GalleryStore:
         with self._database.read() as session:
             wanted = select(PictureRow).where(
                 PictureRow.seed == seed,
-                PictureRow.model_hash == to_storable(model_hash),
-                PictureRow.owner == to_storable(owner),
+                PictureRow.model_hash == model_hash,
+                PictureRow.owner == owner,
                 PictureRow.deleted_at.is_(None),
             )
             rows = session.scalars(
@@ -247,9 +247,9 @@ class GalleryStore:
             PictureNotFoundError: One of the ids isn't that of a picture of the owner.
         """
         with self._database.read() as session:
-            for part in divide([to_storable(each) for each in dict.fromkeys(ids)]):
+            for part in divide(list(dict.fromkeys(ids))):
                 wanted = select(PictureRow.id).where(
-                    PictureRow.id.in_(part), PictureRow.owner == to_storable(owner)
+                    PictureRow.id.in_(part), PictureRow.owner == owner
                 )
                 found = set(session.scalars(wanted))
                 for id in part:
@@ -329,7 +329,7 @@ class GalleryStore:
         with self._database.write() as session:
             gone: list[ColumnElement[bool]] = [PictureRow.deleted_at.is_not(None)]
             if owner is not None:
-                gone.append(PictureRow.owner == to_storable(owner))
+                gone.append(PictureRow.owner == owner)
             if before is not None:
                 gone.append(PictureRow.deleted_at < before)
             row = PictureRow

@@ -91,6 +91,36 @@ def test_pages_follow_each_other(
     assert local.get("/gallery/pictures?cursor=nonsense").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        *(
+            f"{name}={text}"
+            for name in ("search", "kind", "model")
+            for text in ("%00", "%ED%A0%80")
+        ),
+        "tag=a%00",
+        "cursor=a%00",
+        "since=9999-12-31T23:59:59-12:00",
+        "until=0001-01-01T00:00:00%2B14:00",
+        f"since={'9' * 30}",
+        "since=2026-11-30T12:00:00",
+        f"size={'9' * 6}x1&order=pixels&cursor={'9' * 18}.{'9' * 18}.a",
+    ],
+)
+def test_a_hostile_query_finds_nothing_or_is_refused(
+    gallery: Gallery, local: TestClient, query: str
+) -> None:
+    add(gallery)
+    for path in ("pictures", "ids"):
+        answer = local.get(f"/gallery/{path}?{query}")
+        if path == "ids" and "cursor" in query:
+            continue  # it has none
+        assert answer.status_code in (200, 400, 422), answer.text
+        if answer.status_code == 200:
+            assert not answer.json()[path], answer.text
+
+
 def test_filters(gallery: Gallery, local: TestClient) -> None:
     add(gallery, "a red boat", 1, model="mini", feedback=1, tags=("sea",))
     add(gallery, "a red house", 2, model="large", favourite=True, kind="inpaint")
