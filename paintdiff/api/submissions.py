@@ -65,8 +65,8 @@ class Submissions:
         Raises:
             JobNotFoundError: There is none.
         """
-        job, scope = self._engine.job(job_id), current_identity.get().scope
-        if scope is not None and job.owner != scope:
+        job = self._engine.job(job_id)
+        if not current_identity.get().may_see(job.owner):
             raise JobNotFoundError(messages.NO_SUCH_JOB)
         return job
 

@@ -47,6 +47,10 @@ class Identity:
         """Return the owner whose pictures can be seen; None if that is everybody's."""
         return None if self.sees_all else self.owner
 
+    def may_see(self, owner: str) -> bool:
+        """Return whether what belongs to an owner can be seen and changed."""
+        return self.sees_all or owner == self.owner
+
     def format(self) -> str:
         """Format it for `HEADER`."""
         scopes = "+".join(sorted(self.scopes))

@@ -209,8 +209,8 @@ def _find_children(gallery: Gallery, record: Record, limit: int) -> tuple[list[R
 
 
 def _own(records: Sequence[Record]) -> list[Record]:
-    scope = current_identity.get().scope
-    return [each for each in records if scope is None or each.owner == scope]
+    identity = current_identity.get()
+    return [each for each in records if identity.may_see(each.owner)]
 
 
 def _find_served_file(gallery: Gallery, record: Record) -> Path:

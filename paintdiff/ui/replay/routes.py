@@ -124,8 +124,8 @@ def _find(runs: Runs, id: str) -> Run:
     Raises:
         HTTPException: There is none.
     """
-    run, identity = runs.find(id), current_identity.get()
-    if run is None or not (identity.sees_all or run.owner == identity.owner):
+    run = runs.find(id)
+    if run is None or not current_identity.get().may_see(run.owner):
         raise HTTPException(404, messages.GONE)
     return run
 

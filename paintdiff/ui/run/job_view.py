@@ -80,13 +80,17 @@ class View:
 
 
 def find_job(engine: Engine, job_id: object) -> Job | None:
-    """Return the job of that id; None if it is unknown, such as an id from before a restart."""
+    """Return the visitor's job of that id.
+
+    None if it is unknown, such as an id from before a restart, or somebody else's.
+    """
     if not isinstance(job_id, str) or not job_id:
         return None
     try:
-        return engine.job(job_id)
+        job = engine.job(job_id)
     except JobNotFoundError:
         return None
+    return job if current_identity.get().may_see(job.owner) else None
 
 
 async def watch_job(

@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from paintdiff.jobs.events import Finished, Picture
-from paintdiff.jobs.requests import TextToImage
+from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.server.identities import Identity, current_identity
 from paintdiff.ui.run import routes
 from tests.ui.fake_engine import FakeEngine, picture
@@ -76,6 +77,22 @@ def test_a_thumbnail_is_small(client: TestClient, finished: Any) -> None:
 )
 def test_an_unknown_picture_is_not_there(client: TestClient, finished: Any, path: str) -> None:
     assert client.get(f"/pictures/{path}").status_code in (404, 422)
+
+
+@pytest.mark.parametrize("address", ["0.png", "0.png?reduced=1", "0.jpg", "0/original"])
+def test_a_picture_is_only_there_for_its_owner(
+    client: TestClient, engine: Any, address: str
+) -> None:
+    """Its address may be seen over a shoulder, or in a browser's history."""
+    scene = InputImage.from_image(Image.new("RGB", (64, 64), "red"))
+    job = engine.submit(Upscale(images=(scene,)), owner="ada")
+    job.latest = Finished((picture(job, "red"),), (), 1.0, 2.0)
+    statuses: list[int] = []
+    for identity in (Identity("ada", sees_all=False), Identity("bob", sees_all=False), Identity()):
+        token = current_identity.set(identity)
+        statuses.append(client.get(f"/pictures/{job.id}/{address}").status_code)
+        current_identity.reset(token)
+    assert statuses == [200, 404, 200]
 
 
 def test_a_job_that_runs_has_no_picture_yet(client: TestClient, engine: FakeEngine) -> None:
