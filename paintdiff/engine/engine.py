@@ -181,7 +181,8 @@ class Engine:
 
         `visitor` is who asks, where several people use the engine: each may have at most
         WAITING_PER_FREE_PLACE jobs waiting for every free place of the queue. "" may fill it. The
-        engine's limits hold for each `visitor`, or `owner` if that is "", unless it `sees_all`.
+        engine's limits hold for each `visitor`, or `owner` if that is "", unless it `sees_all`;
+        all those without a `visitor` share limits, and places in the queue, too.
         `owner`, `sees_all` and `varied` are the job's. With `saves` off the pictures are neither
         saved nor added to the gallery: they are only in the result. `on_step` is called by the
         worker with every step, whose previews are then at full quality.
@@ -210,10 +211,11 @@ class Engine:
             if self._closed:
                 raise EngineClosedError(messages.ENGINE_CLOSED)
             self._drop_cancelled()
-            self._check_room(visitor)
+            self._check_room(job)
             if self._allowance is not None and limited:
                 theirs = sum(_find_limited(each) == limited for each in self._unfinished())
-                self._allowance.take(limited, count_all(resolved), theirs)
+                hidden = sum(map(_is_hidden, self._unfinished())) if _is_hidden(job) else None
+                self._allowance.take(limited, count_all(resolved), theirs, hidden)
             job.emit(Queued(len(self._waiting) + (self._running is not None)))
             self._remember(job)
             if (self._running is None or self._running.done) and not self._waiting:
@@ -361,13 +363,17 @@ class Engine:
         running = [] if self._running is None or self._running.done else [self._running]
         return [*self._waiting, *running]
 
-    def _check_room(self, visitor: str) -> None:
+    def _check_room(self, job: Job) -> None:
         free = self._queue_size - len(self._waiting)
         if free <= 0:
             raise QueueFullError(messages.queue_full(len(self._waiting)))
-        own = sum(job.visitor == visitor for job in self._waiting)
-        if visitor and own >= WAITING_PER_FREE_PLACE * free:
-            raise QueueFullError(messages.too_many_of_yours(own))
+        if not job.visitor and not _is_hidden(job):
+            return
+        key = job.visitor, _is_hidden(job)
+        own = sum((each.visitor, _is_hidden(each)) == key for each in self._waiting)
+        if own >= WAITING_PER_FREE_PLACE * free:
+            say = messages.too_many_of_hidden if _is_hidden(job) else messages.too_many_of_yours
+            raise QueueFullError(say(own))
 
     def _remember(self, job: Job) -> None:
         self._forget_old()
@@ -455,3 +461,8 @@ class Engine:
 def _find_limited(job: Job) -> str:
     """Return whose limits hold for a job, "" if nobody's."""
     return "" if job.sees_all else job.visitor or job.owner
+
+
+def _is_hidden(job: Job) -> bool:
+    """Return whether a job is of somebody elsewhere whose address isn't known."""
+    return not job.visitor and bool(job.owner) and not job.sees_all

@@ -16,12 +16,33 @@ def too_many_of_yours(waiting: int) -> str:
     )
 
 
+def too_many_of_hidden(waiting: int) -> str:
+    return (
+        f"{waiting} pictures of visitors whose addresses this server can't see are waiting; the "
+        "other places in the queue are kept for other people. Try again when one is painted."
+    )
+
+
 def too_many_jobs(jobs: int, most: int) -> str:
     return f"{jobs} of your jobs are waiting or running; {most} is the limit. Try again later."
 
 
 def too_fast(most: int, seconds: int) -> str:
     return f"You can paint {most} pictures a minute here. Try again in {seconds} seconds."
+
+
+def too_many_hidden_jobs(jobs: int, most: int) -> str:
+    return (
+        f"{jobs} jobs of visitors whose addresses this server can't see are waiting or running; "
+        f"{most} is the limit for all of them together. Try again later."
+    )
+
+
+def too_fast_together(most: int, seconds: int) -> str:
+    return (
+        f"Visitors whose addresses this server can't see can paint {most} pictures a minute "
+        f"together. Try again in {seconds} seconds."
+    )
 
 
 def too_many_pictures(count: int, most: int) -> str:

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from paintdiff.tasks.resolve.resolve_request import ResolvedRequest
 
 WINDOW_SECONDS = 60.0
+HIDDEN_SHARE = 4
+"""How many visitors' jobs and pictures all those have together whose addresses are hidden.
+
+Behind a tunnel an owner may be a cookie, which a hostile client drops to be somebody new.
+"""
+_ALL_HIDDEN = ""
+"""The entry that counts their pictures."""
 MAX_VISITORS = 4096
 """How many visitors' pictures are counted; those who painted longest ago are forgotten first."""
 
@@ -67,25 +74,38 @@ class VisitorAllowance:
         if pictures > most:
             raise RequestError(messages.too_many_pictures(pictures, most), field="num_images")
 
-    def take(self, visitor: str, pictures: int, jobs: int) -> None:
+    def take(self, visitor: str, pictures: int, jobs: int, hidden_jobs: int | None = None) -> None:
         """Count a job's pictures, if the visitor may have one more beside `jobs`.
+
+        `hidden_jobs` are those of everybody whose address is hidden, None if the visitor's isn't.
 
         Raises:
             VisitorLimitError: They have too many, or would paint too many pictures a minute.
         """
-        limits = self._limits
+        limits, all_hidden = self._limits, self._limits.jobs * HIDDEN_SHARE
         if jobs >= limits.jobs:
             raise VisitorLimitError(messages.too_many_jobs(jobs, limits.jobs))
+        if hidden_jobs is not None and hidden_jobs >= all_hidden:
+            raise VisitorLimitError(messages.too_many_hidden_jobs(hidden_jobs, all_hidden))
         with self._lock:
-            now = self._clock()
-            recent = self._pictures.setdefault(visitor, deque())
-            while recent and recent[0][0] <= now - WINDOW_SECONDS:
-                recent.popleft()
-            self._check_rate(recent, pictures, now)
-            recent.append((now, pictures))
-            self._pictures.move_to_end(visitor)
-            while len(self._pictures) > MAX_VISITORS:
-                self._pictures.popitem(last=False)
+            now, most = self._clock(), limits.pictures_per_minute
+            wait = self._find_wait(visitor, pictures, now, most)
+            if wait:
+                raise VisitorLimitError(messages.too_fast(most, wait), retry_after_seconds=wait)
+            if hidden_jobs is not None:
+                most *= HIDDEN_SHARE
+                wait = self._find_wait(_ALL_HIDDEN, pictures, now, most)
+                if wait:
+                    text = messages.too_fast_together(most, wait)
+                    raise VisitorLimitError(text, retry_after_seconds=wait)
+                self._count(_ALL_HIDDEN, pictures, now)
+            self._count(visitor, pictures, now)
+
+    def _count(self, visitor: str, pictures: int, now: float) -> None:
+        self._pictures.setdefault(visitor, deque()).append((now, pictures))
+        self._pictures.move_to_end(visitor)
+        while len(self._pictures) > MAX_VISITORS:
+            self._pictures.popitem(last=False)
 
     def _check_painting(self, painting: Painting) -> None:
         limits, sampling = self._limits, painting.sampling()
@@ -105,14 +125,16 @@ class VisitorAllowance:
             field = side if hires is None else "hires.scale"
             raise RequestError(messages.too_large_for_visitors(size, limits.side_px), field=field)
 
-    def _check_rate(self, recent: deque[tuple[float, int]], pictures: int, now: float) -> None:
-        """Check that there is room for more pictures, or say when there will be."""
-        excess = sum(count for _, count in recent) + pictures - self._limits.pictures_per_minute
-        if excess <= 0:
-            return
+    def _find_wait(self, visitor: str, pictures: int, now: float, most: int) -> int:
+        """Return for how many seconds there is no room for more pictures, 0 if there is."""
+        recent = self._pictures.get(visitor, deque[tuple[float, int]]())
+        while recent and recent[0][0] <= now - WINDOW_SECONDS:
+            recent.popleft()
+        excess = sum(count for _, count in recent) + pictures - most
         for moment, count in recent:
+            if excess <= 0:
+                break
             excess -= count
             if excess <= 0:
-                wait = max(1, math.ceil(moment + WINDOW_SECONDS - now))
-                most = self._limits.pictures_per_minute
-                raise VisitorLimitError(messages.too_fast(most, wait), retry_after_seconds=wait)
+                return max(1, math.ceil(moment + WINDOW_SECONDS - now))
+        return 0

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from paintdiff.engine.engine import Engine
-from paintdiff.engine.visitor_limits import VisitorAllowance, VisitorLimits
-from paintdiff.errors import RequestError, VisitorLimitError
+from paintdiff.engine.visitor_limits import HIDDEN_SHARE, VisitorAllowance, VisitorLimits
+from paintdiff.errors import QueueFullError, RequestError, VisitorLimitError
 from paintdiff.jobs.request_parts import Axis, HiresFix
 from paintdiff.jobs.requests import Grid, Request, TextToImage
 from paintdiff.models.manager.model_manager import ModelManager
@@ -80,3 +81,32 @@ def test_so_many_pictures_a_minute_and_when_there_is_room_again() -> None:
     allowance.take("a", 4, 0)
     with pytest.raises(VisitorLimitError, match="Try again in 30 seconds"):
         allowance.take("a", 1, 0)
+
+
+def test_who_drops_the_cookie_behind_a_tunnel_is_still_one_of_the_hidden() -> None:
+    now = [0.0]
+    allowance = VisitorAllowance(LIMITS, clock=lambda: now[0])
+    for number in range(HIDDEN_SHARE):
+        allowance.take(f"browser-{number}", 6, 0, number)
+    with pytest.raises(VisitorLimitError, match="24 pictures a minute together") as refused:
+        allowance.take("browser-new", 1, 0, 4)
+    assert refused.value.retry_after_seconds == 60
+    allowance.take("192.0.2.1", 6, 0)  # whoever has an address has an allowance of their own
+    now[0] = 60
+    with pytest.raises(VisitorLimitError, match="8 is the limit for all of them together"):
+        allowance.take("browser-new", 1, 0, 8)
+    allowance.take("browser-new", 1, 0, 7)
+
+
+def test_the_hidden_leave_places_in_the_queue_to_others(mini_manager: ModelManager) -> None:
+    with Engine(mini_manager, queue_size=8, limits=VisitorLimits()) as engine:
+        long = changed(num_inference_steps=150, width=512, height=512)
+        jobs = [engine.submit(long)]
+        while engine.status().running_job_id is None:
+            time.sleep(0.01)
+        jobs += [engine.submit(long, owner=f"browser-{number}") for number in range(6)]
+        with pytest.raises(QueueFullError, match="are kept for other people"):
+            engine.submit(SMALL, owner="browser-new")
+        jobs.append(engine.submit(SMALL))
+        for job in reversed(jobs):
+            job.cancel()
