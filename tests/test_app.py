@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,25 +80,55 @@ def test_a_space_can_import_it(tmp_path: Path) -> None:
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
-WRONG = """
-import sys
+REFUSED = """
+import io, json, sys
+from contextlib import redirect_stderr
+sys.modules["webview"] = None  # as where it isn't installed
 import app
-for flags in (
-    ["--port", "70000"],
-    ["--nonsense"],
-    ["--share"],
-    ["--model", "no/such/model/x"],
-    ["--controlnet", "no/such/controlnet/x"],
-    ["--controlnet", sys.argv[1]],
-):
-    assert app.main(flags) == 2, flags
+answers = []
+for flags in json.loads(sys.argv[1]):
+    with redirect_stderr(io.StringIO()) as said:
+        answers.append([app.main(flags), said.getvalue()])
+print(json.dumps(answers))
 """
 
+WRONG_FLAGS = (
+    ("--port", "70000"),
+    ("--nonsense",),
+    ("--share",),
+    ("--model", "no/such/model/x"),
+    ("--controlnet", "no/such/controlnet/x"),
+    ("--controlnet", str(ROOT / "presets")),
+)
+DATABASE = ("--database-url", "mysql://ann:secret@host/db")
+WINDOWS = (("--window",), ("serve", "--window"))
 
-def test_a_wrong_flag_is_one_line_and_exit_code_2() -> None:
-    done = python(WRONG, str(ROOT / "presets"))
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.strip().splitlines()) == 6
+Refusals = Mapping[tuple[str, ...], tuple[int, str]]
+"""Exit codes and what was said, by flags."""
+
+
+@pytest.fixture(scope="module")
+def taken_port() -> Iterator[tuple[str, str]]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield "--port", str(taken.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def refusals(taken_port: tuple[str, str]) -> Refusals:
+    """What the app refuses at its start, all in one process, which takes seconds to import."""
+    flags = (*WRONG_FLAGS, DATABASE, *WINDOWS, taken_port)
+    done = python(REFUSED, json.dumps(flags), cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    answers = json.loads(done.stdout)
+    return dict(zip(flags, map(tuple, answers), strict=True))
+
+
+def test_a_wrong_flag_is_one_line_and_exit_code_2(refusals: Refusals) -> None:
+    for flags in WRONG_FLAGS:
+        code, said = refusals[flags]
+        assert code == 2 and len(said.strip().splitlines()) == 1, (flags, said)
     assert run("--nonsense").returncode == 2
 
 
@@ -153,7 +183,8 @@ import app
 from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.requests import TextToImage
 composed = app.App.compose(app.Settings.read(["--output-dir", "out"]))
-done = composed.engine.generate(TextToImage(prompt="a boat", num_inference_steps=2, seed=1))
+small = TextToImage(prompt="a boat", num_inference_steps=2, seed=1, width=64, height=64)
+done = composed.engine.generate(small)
 composed.engine.close()
 (picture,) = done.pictures
 file = composed.gallery.store.get(picture.id).file
@@ -167,11 +198,11 @@ def test_the_app_records_what_it_paints(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "gallery.sqlite3").is_file()
 
 
-def test_a_wrong_database_url_is_refused_without_its_password() -> None:
-    done = run("--database-url", "mysql://ann:secret@host/db")
-    assert done.returncode == 2
-    assert "postgresql://USER@HOST/DATABASE" in done.stderr
-    assert "secret" not in done.stderr
+def test_a_wrong_database_url_is_refused_without_its_password(refusals: Refusals) -> None:
+    code, said = refusals[DATABASE]
+    assert code == 2
+    assert "postgresql://USER@HOST/DATABASE" in said
+    assert "secret" not in said
 
 
 def test_help_is_quick_and_whole() -> None:
@@ -180,15 +211,13 @@ def test_help_is_quick_and_whole() -> None:
     assert ";  by default" not in done.stdout, "a value that is empty has no name"
 
 
-def test_a_port_in_use_is_said_with_what_to_do() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = run("--port", str(port))
-    assert done.returncode == 1
-    assert f"Port {port} is in use" in done.stderr and "--port" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_a_port_in_use_is_said_with_what_to_do(
+    refusals: Refusals, taken_port: tuple[str, str]
+) -> None:
+    code, said = refusals[taken_port]
+    assert code == 1
+    assert f"Port {taken_port[1]} is in use" in said and "--port" in said
+    assert len(said.strip().splitlines()) == 1
 
 
 @pytest.fixture
@@ -312,16 +341,10 @@ def test_a_window_shows_the_page_and_ends_the_app(port: int, tmp_path: Path) -> 
     assert "PaintDiffusion 200" in done.stdout.splitlines()
 
 
-def test_a_window_needs_pywebview_and_a_page() -> None:
-    script = """
-import sys
-sys.modules["webview"] = None
-from paintdiff.app import main
-print(main(["--window"]), main(["serve", "--window"]))
-"""
-    done = python(script, cwd=ROOT)
-    assert done.stdout == "2 2\n"
-    assert "pip install pywebview" in done.stderr and "serve has none" in done.stderr
+def test_a_window_needs_pywebview_and_a_page(refusals: Refusals) -> None:
+    (with_page, first), (without, second) = (refusals[flags] for flags in WINDOWS)
+    assert (with_page, without) == (2, 2)
+    assert "pip install pywebview" in first and "serve has none" in second
 
 
 SHARED = """

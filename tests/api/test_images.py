@@ -13,7 +13,7 @@ from tests.api.conftest import Served, folder_of
 
 
 def paint(client: TestClient, prompt: str) -> str:
-    body = {"prompt": prompt, "num_inference_steps": 1}
+    body = {"prompt": prompt, "num_inference_steps": 1, "width": 64, "height": 64}
     return client.post("/api/generate", json=body).json()["id"]
 
 
