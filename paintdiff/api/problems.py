@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
@@ -31,12 +31,14 @@ from paintdiff.errors import (
     StorageError,
     VisitorLimitError,
 )
+from paintdiff.jobs.invalid_values import describe_invalid
 from paintdiff.jobs.requests import REQUEST_KINDS
 from paintdiff.server.problems import Refusal, shape_as_problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic_core import ErrorDetails
     from starlette.responses import Response
 
     from paintdiff.api.context import ApiContext
@@ -127,7 +129,7 @@ def _describe_invalid(first: Mapping[str, Any]) -> Refusal:
     if place == "body" and names and names[0] in REQUEST_KINDS:  # the kind isn't a field
         del names[0]
     field = ".".join(names) or place
-    reason = str(first["msg"]).removeprefix("Value error, ")
+    reason = describe_invalid(cast("ErrorDetails", first))
     return Refusal(422, f"{field}: {reason}.", more={"field": field})
 
 

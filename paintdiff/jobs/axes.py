@@ -18,6 +18,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs import messages
 from paintdiff.jobs.axis_values import expand_numbers
+from paintdiff.jobs.invalid_values import describe_invalid
 from paintdiff.jobs.request_parts import PROMPT_LINE, LoraInput
 from paintdiff.jobs.requests import ImageToImage, Inpaint, Painting, TextToImage
 from paintdiff.prompts.lines import LINE_FLAGS, parse_line
@@ -127,7 +128,7 @@ def _set_field(part: BaseModel, path: list[str], value: str) -> BaseModel:
     try:
         checked = type(part).model_validate({**dict(part), name: new})
     except ValidationError as error:
-        raise RequestError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        raise RequestError(describe_invalid(error.errors()[0])) from None
     return part.model_copy(update={name: getattr(checked, name)})
 
 
@@ -224,7 +225,7 @@ def _use_lora(request: Painting, value: str, _values: tuple[str, ...]) -> Painti
     try:
         lora = LoraInput.model_validate({"weight": usual, **given})
     except ValidationError as error:
-        raise RequestError(error.errors()[0]["msg"]) from None
+        raise RequestError(describe_invalid(error.errors()[0])) from None
     return request.model_copy(update={"loras": (lora,)})
 
 
@@ -241,7 +242,7 @@ def _use_style(request: Painting, value: str, _values: tuple[str, ...]) -> Paint
     try:
         checked = type(request).model_validate({**dict(request), "styles": styles})
     except ValidationError as error:
-        raise RequestError(error.errors()[0]["msg"]) from None
+        raise RequestError(describe_invalid(error.errors()[0])) from None
     return request.model_copy(update={"styles": checked.styles})
 
 

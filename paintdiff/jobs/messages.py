@@ -11,6 +11,49 @@ def unknown_kind(kind: object, kinds: Iterable[str]) -> str:
     return f"Unknown kind of request {kind!r}. Use one of: {', '.join(kinds)}."
 
 
+# What is wrong with a value, by pydantic's name for the error.
+
+LIMITS = {
+    "greater_than_equal": "at least",
+    "greater_than": "more than",
+    "less_than_equal": "at most",
+    "less_than": "less than",
+}
+EXPECTED = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "string_type": "a text",
+    "tuple_type": "a list",
+}
+FIXED = {
+    "missing": "is missing",
+    "extra_forbidden": "isn't a setting",
+    "string_too_short": "must not be empty",
+}
+_SHOWN_CHARACTERS = 60
+
+
+def beyond_limit(kind: str, limit: float, value: object) -> str:
+    return f"must be {LIMITS[kind]} {limit:.15g}, not {_show(value)}"
+
+
+def not_expected(expected: str, value: object) -> str:
+    return f"must be {expected}, not {_show(value)}"
+
+
+def too_many_characters(count: int, most: int) -> str:
+    return f"has {count:,} characters, at most {most:,} are possible"
+
+
+def too_many_entries(count: int, most: int) -> str:
+    return f"has {count:,} entries, at most {most:,} are possible"
+
+
+def _show(value: object) -> str:
+    return f"{value:.15g}" if isinstance(value, float) else repr(value)[:_SHOWN_CHARACTERS]
+
+
 OPEN_VALUES = "This request has open values. Submit it to an engine first."
 
 

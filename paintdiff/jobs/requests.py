@@ -31,6 +31,7 @@ from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import MAX_SIDE_PX, MIN_SIDE_PX, ResizeMode, Size
 from paintdiff.jobs import messages
 from paintdiff.jobs.input_images import InputImage
+from paintdiff.jobs.invalid_values import describe_invalid
 from paintdiff.jobs.request_parts import (
     MAX_GUIDANCE_SCALE as MAX_GUIDANCE_SCALE,
 )
@@ -120,7 +121,7 @@ class JobRequest(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or None
-            message = first["msg"].removeprefix("Value error, ")
+            message = describe_invalid(first)
             raise RequestError(f"{field or 'request'}: {message}.", field=field) from None
 
     def input_images(self) -> tuple[InputImage, ...]:

@@ -163,14 +163,14 @@ def test_lines_have_flags_of_their_own() -> None:
     ]
     with pytest.raises(RequestError, match=r"Line 2 .*unknown flag --foo"):
         requests(axis("prompt_line", "a cat\na dog --foo 1"))
-    with pytest.raises(RequestError, match=r"Line 1 .*less than or equal to 1000"):
+    with pytest.raises(RequestError, match=r"Line 1 .*must be at most 1000, not"):
         requests(axis("prompt_line", "a cat --steps 1001"))
 
 
 @pytest.mark.parametrize(
     ("field", "values", "words"),
     [
-        ("steps", "10, ten", r"Steps, value 'ten': input should be a valid integer"),
+        ("steps", "10, ten", r"Steps, value 'ten': must be a whole number"),
         ("steps", "10, 2000", r"Steps, value '2000': .*1000"),
         ("size", "64x64, 64", r"Size, value '64'"),
         ("resize_mode", "crop", r"isn't a setting of text to image"),
