@@ -46,7 +46,8 @@ def _warn_of_words(request: PaintingRequest, leased: LeasedPipeline) -> list[str
         elif unknown:
             sentence = messages.unknown_words(title, unknown)
             sentences.append(FieldMessage(sentence, "prompt", words=unknown))
-        avoided, _near = replace_near_words(negative, vocabulary.near)
+        is_guided = request.sampling().guidance_scale > 1  # else the negative prompt isn't read
+        avoided, _near = replace_near_words(negative if is_guided else "", vocabulary.near)
         if ignored := find_unknown_words(insert_embeddings(avoided, learned), vocabulary.known):
             sentence = messages.unknown_words_to_avoid(title, ignored)
             sentences.append(FieldMessage(sentence, "negative_prompt"))
