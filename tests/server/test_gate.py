@@ -19,9 +19,11 @@ from paintdiff.accounts.directory import Directory
 from paintdiff.accounts.scopes import VISITOR_SCOPES, Scope
 from paintdiff.accounts.store import AccountStore
 from paintdiff.gallery.gallery import Gallery
+from paintdiff.server.authentication import sign_ins
 from paintdiff.server.authentication.credentials import Credentials
 from paintdiff.server.authentication.gate import Gate
 from paintdiff.server.authentication.guesses import GuessLimit
+from paintdiff.server.authentication.sign_ins import SignIns
 from paintdiff.server.guard import COOKIE, Guard, Hosts
 from paintdiff.server.identities import HEADER, Identity
 from paintdiff.server.origins import Origins
@@ -212,6 +214,27 @@ def test_a_person_signs_in_on_the_page_and_out_again(house: House) -> None:
     client.cookies.clear()
     answer = client.get("/", headers={"Cookie": f"{COOKIE}={cookie}"})
     assert answer.status_code == 401, "a copy of the cookie is of no use either"
+
+
+def test_no_flood_of_sign_outs_brings_an_ended_cookie_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sign_ins, "MAX_ENDED", 3)
+    made = SignIns()
+
+    def find_stamp(subject: str) -> str:
+        return f"stamp of {subject}"
+
+    def make(subject: str) -> str:
+        return made.make(subject, find_stamp(subject))
+
+    ended = make("user ada")
+    made.end(ended, find_stamp)
+    for number in range(9):
+        made.end(f"{ended[:-64].rpartition('.')[0]}.{number}.{'0' * 64}", find_stamp)  # forged
+        made.end(make("user eve"), find_stamp)
+        assert made.find_subject(ended, find_stamp) is None
+    assert made.find_subject(make("user ada"), find_stamp) == "user ada"
 
 
 def test_a_key_can_be_typed_too(house: House) -> None:

@@ -126,7 +126,7 @@ class Gate:
 
     def sign_out(self, cookie: str) -> None:
         """End a sign-in."""
-        self._sign_ins.end(cookie)
+        self._sign_ins.end(cookie, self._find_stamp)
 
     async def _refresh(self) -> None:
         directory = self._directory

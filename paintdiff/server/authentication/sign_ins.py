@@ -7,12 +7,15 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 SIGN_IN_SECONDS = 30 * 24 * 3600
 MAX_ENDED = 10_000
-"""How many sign-outs are remembered until their cookies expire; the oldest are forgotten first."""
+"""How many sign-outs are remembered until their cookies expire.
+
+The oldest of whoever signed out most often is forgotten first, so nobody pushes others' out.
+"""
 _SIGNATURE_DIGITS = 64
 
 
@@ -26,7 +29,8 @@ class SignIns:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._key = secrets.token_bytes(32)
         self._now = now
-        self._ended: OrderedDict[str, float] = OrderedDict()
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        """The nonces of cookies that ended, and their subjects."""
 
     def make(self, subject: str, stamp: str) -> str:
         """Return a new cookie for a subject."""
@@ -56,14 +60,15 @@ class SignIns:
             return None
         return subject
 
-    def end(self, cookie: str) -> None:
-        """Let a cookie count no more."""
-        parts = cookie.split(".")
-        if len(parts) != 4 or len(cookie) > 4096:
+    def end(self, cookie: str, find_stamp: Callable[[str], str | None]) -> None:
+        """Let a cookie count no more. One that doesn't count already is not remembered."""
+        subject = self.find_subject(cookie, find_stamp)
+        if subject is None:
             return
-        self._ended[parts[2]] = self._now()
-        while len(self._ended) > MAX_ENDED:
-            self._ended.popitem(last=False)
+        self._ended[cookie.split(".")[2]] = subject
+        if len(self._ended) > MAX_ENDED:
+            ((most, _),) = Counter(self._ended.values()).most_common(1)
+            del self._ended[next(nonce for nonce, each in self._ended.items() if each == most)]
 
     def _sign(self, body: str, stamp: str) -> str:
         return hmac.new(self._key, f"{stamp}\n{body}".encode(), hashlib.sha256).hexdigest()
