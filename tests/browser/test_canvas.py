@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 
 from tests.browser.canvas_app import CanvasApp
 from tests.browser.easel import Easel, covered, painted
@@ -29,18 +30,24 @@ def app() -> Iterator[CanvasApp]:
 
 
 @pytest.fixture
-def visit(app: CanvasApp, browser: Browser) -> Iterator[Callable[..., Easel]]:
-    """Opens the page in a context of its own; afterwards no script may have failed."""
+def visit(app: CanvasApp, browser: Browser, tab: Page) -> Iterator[Callable[..., Easel]]:
+    """Opens the page on a desktop with `ratio` pixels of the screen in one of the page; afterwards
+    no script may have failed.
+    """
     easels: list[Easel] = []
+    sharp = ExitStack()
 
-    def open_with(name: str = "easel-canvas", **options: Any) -> Easel:
-        options.setdefault("viewport", {"width": 1100, "height": 800})
-        easels.append(Easel(browser.new_context(**options).new_page(), app, name))
+    def open_with(name: str = "easel-canvas", ratio: int = 1) -> Easel:
+        page = tab
+        if ratio > 1:
+            page = sharp.enter_context(browser.new_context(device_scale_factor=ratio)).new_page()
+        page.set_viewport_size({"width": 1100, "height": 800})
+        easels.append(Easel(page, app, name))
         return easels[-1].open()
 
-    yield open_with
+    with sharp:
+        yield open_with
     for easel in easels:
-        easel.page.context.close()
         assert easel.script_errors == []
 
 
@@ -63,7 +70,7 @@ def test_a_drawing_lives_through_everything(
     visit: Callable[..., Easel], noise: bytes, ratio: int
 ) -> None:
     """Tools, undo, zoom, a smaller window, another tab, a reload: not a pixel is lost."""
-    easel = visit(device_scale_factor=ratio)
+    easel = visit(ratio=ratio)
     page = easel.page
     easel.open_picture(noise, SIZE)
     easel.set("softness", 0)
@@ -234,7 +241,7 @@ def test_what_is_clicked_is_what_is_seen(visit: Callable[..., Easel], ratio: int
     """Knows only the screenshot: where the white spot is seen, the mask lands on it."""
     picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     picture[60:65, 90:95] = (0, 255, 0)
-    easel = visit(device_scale_factor=ratio)
+    easel = visit(ratio=ratio)
     easel.open_picture(png_of(Image.fromarray(picture)), SIZE)
     for zoomed in (False, True):
         if zoomed:

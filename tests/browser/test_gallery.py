@@ -9,12 +9,12 @@ from typing import Literal
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from paintdiff.gallery.adoption import empty_bin
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.records.store import PictureQuery
-from tests.browser.conftest import running_app
+from tests.browser.conftest import TORCH, open_page, running_app
 from tests.browser.driver import Studio
 from tests.browser.test_tabs import canvas_of
 from tests.gallery.records import record
@@ -54,25 +54,24 @@ def gallery(own: Path) -> Iterator[Gallery]:
 
 @pytest.fixture(scope="module")
 def address(own: Path, gallery: Gallery) -> Iterator[str]:
-    with running_app(own) as found:
+    with running_app(own, *TORCH) as found:
         yield found
 
 
 @pytest.fixture
-def studio(context: BrowserContext, address: str) -> Iterator[Studio]:
+def studio(tab: Page, address: str) -> Iterator[Studio]:
     """The page with the Gallery tab open."""
-    page = Studio(context.new_page())
-    open_gallery(page, address)
-    yield page
-    assert page.script_errors == []
-    assert page.page.evaluate("window.hacked") is None
+    studio = open_gallery(tab, address)
+    yield studio
+    assert studio.script_errors == []
+    assert studio.page.evaluate("window.hacked") is None
 
 
-def open_gallery(studio: Studio, address: str) -> None:
-    studio.page.goto(address)
-    studio.wait_until_ready()
-    studio.page.get_by_role("tab", name="Gallery").click()
+def open_gallery(page: Page, address: str) -> Studio:
+    studio = open_page(page, address)
+    page.get_by_role("tab", name="Gallery").click()
     expect(items(studio).first).to_be_visible()
+    return studio
 
 
 def items(studio: Studio) -> Locator:
@@ -360,9 +359,7 @@ def test_the_strip_outlives_the_app(
     stranger.add_init_script(
         f"localStorage.setItem('paintdiff.text_to_image.film', '[\"gone/0/{id}\"]')"
     )
-    studio = Studio(stranger.new_page())
-    studio.page.goto(address)
-    studio.wait_until_ready()
+    studio = open_page(stranger.new_page(), address)
     expect(studio.thumbnails).to_have_count(1)
     expect(studio.thumbnails).to_have_attribute("alt", "a red boat 77")
     expect(studio.thumbnails).to_have_js_property("naturalWidth", 96)
@@ -378,8 +375,7 @@ def test_a_phone_has_room_for_it(
     phone = browser.new_context(
         viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True, is_mobile=True
     )
-    studio = Studio(phone.new_page())
-    open_gallery(studio, address)
+    studio = open_gallery(phone.new_page(), address)
     wide = "document.documentElement.scrollWidth - window.innerWidth"
     assert studio.page.evaluate(wide) <= 0
     for button in studio.page.locator(".gallery :is(button, select, input):visible").all():

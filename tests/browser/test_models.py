@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.registry.model_rows import ModelRow
-from tests.browser.conftest import ROOT, running_app
+from tests.browser.conftest import ROOT, TORCH, open_page, running_app
 from tests.browser.driver import Studio
 from tests.models.weight_files import kohya_lora, write_sparse
 
@@ -46,21 +46,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def address(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where an app of its own answers: with that folder, and preferences of its own."""
-    with running_app(tmp_path_factory.mktemp("own"), "--models-dir", str(models)) as found:
+    with running_app(tmp_path_factory.mktemp("own"), *TORCH, "--models-dir", str(models)) as found:
         yield found
 
 
-def opened(visitor: BrowserContext, address: str) -> Studio:
-    studio = Studio(visitor.new_page())
-    studio.page.goto(address)
-    studio.wait_until_ready()
-    return studio
-
-
 @pytest.fixture
-def page(context: BrowserContext, address: str) -> Iterator[Studio]:
+def page(tab: Page, address: str) -> Iterator[Studio]:
     """The page with the Models tab open."""
-    studio = opened(context, address)
+    studio = open_page(tab, address)
     open_models(studio)
     yield studio
     assert studio.script_errors == []
@@ -178,7 +171,7 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     page.expect_picture()
     expect(page.line).to_contain_text("late painter")
 
-    fresh = opened(context, address)
+    fresh = open_page(context.new_page(), address)
     expect(fresh.page.locator("#model input")).to_have_value("late painter")
     open_models(page)
     page.page.locator("#models-memory-drawer-title button").click()
@@ -201,14 +194,10 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     assert fresh.script_errors == []
 
 
-def test_nothing_is_asked_for_until_the_tab_is_opened(
-    context: BrowserContext, address: str
-) -> None:
-    studio = Studio(context.new_page())
+def test_nothing_is_asked_for_until_the_tab_is_opened(tab: Page, address: str) -> None:
     asked: list[str] = []
-    studio.page.on("request", lambda request: asked.append(request.url))
-    studio.page.goto(address)
-    studio.wait_until_ready()
+    tab.on("request", lambda request: asked.append(request.url))
+    studio = open_page(tab, address)
     studio.page.wait_for_timeout(1500)
     assert not [url for url in asked if "/models/" in url]
     expect(studio.page.locator(".thing")).to_have_count(0)
@@ -231,7 +220,7 @@ def test_a_phone_has_room_for_it(browser: Browser, address: str, scheme: str) ->
         has_touch=True,
         is_mobile=True,
     )
-    studio = opened(phone, address)
+    studio = open_page(phone.new_page(), address)
     open_models(studio)
     for drawer in studio.page.locator(".studio-models .drawer-title:visible").all():
         drawer.click()

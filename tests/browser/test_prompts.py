@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
-from tests.browser.conftest import running_app
+from tests.browser.conftest import TORCH, running_app
 from tests.browser.driver import Studio
 from tests.browser.test_accessibility import check
 
@@ -19,18 +19,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (folder / "models/tags").mkdir(parents=True)
     rows = ('hat_(red),0,50,"cap"', "house_cat,0,7", ",broken")
     (folder / "models/tags/list.csv").write_text("\n".join(rows), encoding="utf-8")
-    with running_app(folder, "--models-dir", str(folder / "models")) as address:
+    with running_app(folder, *TORCH, "--models-dir", str(folder / "models")) as address:
         yield address
-
-
-@pytest.fixture
-def studio(url: str, context: BrowserContext) -> Iterator[Studio]:
-    studio = Studio(context.new_page())
-    studio.page.goto(url)
-    studio.wait_until_ready()
-    yield studio
-    studio.stop()
-    assert studio.script_errors == []
 
 
 def help_of(page: Page) -> Locator:

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tests.browser.driver import Studio
 
-Opened = Callable[[BrowserContext], Studio]
 
-
-def test_a_run_is_replayed_continued_and_downloaded(
-    opened: Opened, context: BrowserContext
-) -> None:
-    studio = opened(context)
+def test_a_run_is_replayed_continued_and_downloaded(studio: Studio) -> None:
     studio.paint("a red house on a green hill by day")
     studio.expect_picture()
     studio.page.locator(f"{studio.id('stage')} [data-replay]").click()
@@ -44,4 +37,3 @@ def test_a_run_is_replayed_continued_and_downloaded(
     assert dialog.locator("img").get_attribute("src") != before
     studio.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    assert studio.script_errors == []

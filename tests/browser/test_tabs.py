@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import io
 import urllib.request
-from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import expect
 
 from tests.browser.driver import Studio
 from tests.browser.easel import Easel
 
-Opened = Callable[[BrowserContext], Studio]
 TABS = (
     ("Text to image", ""),
     ("Image to image", "image_to_image"),
@@ -116,20 +113,23 @@ def test_what_a_resize_will_do_is_said_before(studio: Studio) -> None:
     expect(foreseen).to_contain_text("cropped")
 
 
-@pytest.mark.parametrize("width", [390, 870, 1440])
-def test_every_tab_is_in_reach_and_none_is_too_wide(
-    context: BrowserContext, opened: Opened, width: int
-) -> None:
-    studio = opened(context)
-    studio.page.set_viewport_size({"width": width, "height": 844})
-    expect(studio.page.get_by_role("tab")).to_have_count(len(TABS) + 2)  # and Models, Gallery
-    box = studio.page.get_by_role("tab", name="Gallery").bounding_box()
+def test_every_tab_is_in_reach_and_none_is_too_wide(studio: Studio) -> None:
+    page, opened = studio.page, set[str]()
+    expect(page.get_by_role("tab")).to_have_count(len(TABS) + 2)  # and Models, Gallery
+    for width in (390, 870, 1440):
+        page.set_viewport_size({"width": width, "height": 844})
+        expect_in_reach(studio, "Gallery", width)
+        for title, tab in TABS[::-1]:
+            expect_in_reach(studio, title, width)
+            studio.go(title, tab)
+            if title not in opened:
+                for drawer in page.locator("#tabs .drawer-title:visible").all():
+                    drawer.click()
+                opened.add(title)
+            wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+            assert wide <= 0, f"{title} is {wide} px too wide on {width}"
+
+
+def expect_in_reach(studio: Studio, title: str, width: int) -> None:
+    box = studio.page.get_by_role("tab", name=title).bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-    for title, tab in TABS[::-1]:
-        box = studio.page.get_by_role("tab", name=title).bounding_box()
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-        studio.go(title, tab)
-        for drawer in studio.page.locator("#tabs .drawer-title:visible").all():
-            drawer.click()
-        wide = studio.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{title} is {wide} px too wide"
