@@ -182,7 +182,7 @@ RECORDED = """
 import app
 from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.requests import TextToImage
-composed = app.App.compose(app.Settings.read(["--output-dir", "out"]))
+composed = app.App.compose(app.Settings.read(["--output-dir", "out", "--engine", "torch"]))
 small = TextToImage(prompt="a boat", num_inference_steps=2, seed=1, width=64, height=64)
 done = composed.engine.generate(small)
 composed.engine.close()
