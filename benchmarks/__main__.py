@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, str] = {
     "memory": "the memory of plans against their estimates",
     "page_load": "loading the page until a prompt can be typed and is painted",
     "prompts": "reading prompts of 100,000 characters",
+    "queue_kills": "killing a server with a full queue",
     "speed": "the speed profiles against plain diffusers; first preview; cancelling; batches",
     "switching_models": "switching to another model and back",
     "switching_tasks": "switching between tasks",

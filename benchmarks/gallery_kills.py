@@ -291,7 +291,9 @@ def _find_free_port() -> int:
         return listener.getsockname()[1]
 
 
-def _add_later(store: GalleryStore, record: Record, _restore_inputs: object = None) -> Record:
+def _add_later(
+    store: GalleryStore, record: Record, _restore_inputs: object = None, _part: object = None
+) -> Record:
     """Answer before the record is committed."""
     stored = replace(record, id=make_id(record.created_at), inputs=())
 

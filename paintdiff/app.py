@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING
 from paintdiff.config import messages
 from paintdiff.config.settings import APP_COMMANDS, Settings, program_name
 from paintdiff.errors import PaintError, SettingsError
-from paintdiff.serving import bind_socket, import_webview, make_server, serve, serve_in_window
+from paintdiff.restarts import Restarts
+from paintdiff.serving import (
+    Hooks,
+    bind_socket,
+    import_webview,
+    make_server,
+    serve,
+    serve_in_window,
+)
 from paintdiff.system.atomic_files import remove_stale_folders, remove_stale_parts
 from paintdiff.system.console import can_show, say
 from paintdiff.system.process import prepare_process
@@ -86,6 +94,7 @@ class App:
         from paintdiff.gallery.recording import Recorder  # noqa: PLC0415
         from paintdiff.gallery.settings.earlier import EarlierPictures  # noqa: PLC0415
         from paintdiff.housekeeping import Housekeeping  # noqa: PLC0415
+        from paintdiff.journal.journal import GalleryJournal  # noqa: PLC0415
         from paintdiff.models.catalog.live_catalog import LiveCatalog  # noqa: PLC0415
         from paintdiff.models.hub.downloads import Downloads  # noqa: PLC0415
         from paintdiff.models.manager.model_manager import ModelManager  # noqa: PLC0415
@@ -133,6 +142,7 @@ class App:
                 settings.visitor_side_px,
                 settings.visitor_pictures,
             ),
+            journal=GalleryJournal(gallery),
         )
         parts = PageContext(
             engine=engine,
@@ -269,8 +279,11 @@ class App:
         settings = self.settings
         program = program_name(headless=self.page is None)
         listening = bind_socket(settings.host, settings.port, program)
+        restarts = Restarts(self.engine, settings.shutdown_timeout_seconds, self.housekeeping.ended)
         try:
-            server = make_server(self.build_server(), settings.log_level, self._started)
+            restarts.resume()
+            hooks = Hooks(self._started, restarts.stop, self.engine.hurry)
+            server = make_server(self.build_server(), settings.log_level, hooks)
             if settings.window:
                 serve_in_window(server, listening, self._find_url())
             else:
@@ -379,6 +392,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PaintError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    if app.engine.is_working:  # it wasn't interrupted in time, and would be at a bad moment now
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return 0
 
 

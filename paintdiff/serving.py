@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import importlib
 import os
+import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +48,21 @@ def bind_socket(host: str, port: int, program: str) -> socket.socket:
     return listening
 
 
-def make_server(app: ASGIApp, log_level: str, started: Callable[[], None]) -> uvicorn.Server:
-    """Return the server of an app; `started` is called once it listens."""
+@dataclass(frozen=True)
+class Hooks:
+    """What happens in the life of a server.
+
+    `started` is called once it listens, and `stopping`, in a thread, before it stops: until that
+    returns, answers that are under way go on. `hurry` is called by a second signal.
+    """
+
+    started: Callable[[], None]
+    stopping: Callable[[], None]
+    hurry: Callable[[], None]
+
+
+def make_server(app: ASGIApp, log_level: str, hooks: Hooks) -> uvicorn.Server:
+    """Return the server of an app."""
     import uvicorn  # noqa: PLC0415 (the command line must start fast)
 
     from paintdiff.server.connections import TimedProtocol  # noqa: PLC0415
@@ -54,11 +71,17 @@ def make_server(app: ASGIApp, log_level: str, started: Callable[[], None]) -> uv
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             if self.started:
-                started()
+                hooks.started()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(hooks.stopping)
+            await super().shutdown(sockets)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # A second Ctrl-C would interrupt the shutdown, which takes a second at most.
-            if not self.should_exit:
+            # Uvicorn would interrupt the shutdown at a second Ctrl-C; then it takes a second.
+            if self.should_exit:
+                hooks.hurry()
+            else:
                 super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
@@ -76,9 +99,26 @@ def make_server(app: ASGIApp, log_level: str, started: Callable[[], None]) -> uv
 def serve(server: uvicorn.Server, listening: socket.socket) -> None:
     """Serve until interrupted."""
     try:
-        server.run([listening])
+        with _survive_termination():
+            server.run([listening])
     except KeyboardInterrupt:
         sys.stdout.write("\n")
+
+
+@contextmanager
+def _survive_termination() -> Generator[None]:
+    """Let SIGTERM end the server, but not the process: uvicorn sends itself the signal once more.
+
+    The app has things to close then.
+    """
+    if threading.current_thread() is not threading.main_thread():  # it gets no signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def import_webview() -> Any:

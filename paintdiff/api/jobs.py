@@ -116,8 +116,8 @@ def job_routes(context: ApiContext) -> APIRouter:
     async def submit(
         response: Response, body: RequestBody, key: IdempotencyKey = None
     ) -> JobAnswer:
-        """Submit a request."""
-        job = await context.submissions.submit(body, key)
+        """Submit a request. The job outlives a restart of the server."""
+        job = await context.submissions.submit(body, key, waits=False)
         response.headers["Location"] = f"/api/jobs/{job.id}"
         return describe_job(job)
 
@@ -136,7 +136,7 @@ def job_routes(context: ApiContext) -> APIRouter:
     @router.get("/api/jobs/{job_id}/pictures/{index}")
     async def picture(job_id: JobId, index: Index) -> Response:
         """Return a picture as a PNG."""
-        pictures = context.submissions.find(job_id).pictures
+        pictures = (await run_in_threadpool(context.submissions.find, job_id)).pictures
         if index >= len(pictures):
             raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
         data = await run_in_threadpool(encode_png, pictures[index])
@@ -281,6 +281,6 @@ def _read_last_event(
 ) -> int:
     if text is None:
         return 0
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise RequestError(messages.unreadable_last_event(text), field="Last-Event-ID")
     return int(text)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from paintdiff.api import messages
 from paintdiff.errors import JobCancelledError, JobNotFoundError, RequestError
 from paintdiff.jobs.events import TERMINAL, Cancelled, Event, Failed, Finished
+from paintdiff.jobs.job import Job, JobKey
 from paintdiff.server.identities import current_identity
 from paintdiff.server.visitors import current_visitor
 
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request as HttpRequest
 
     from paintdiff.engine.engine import Engine
-    from paintdiff.jobs.job import Job
     from paintdiff.jobs.requests import Request
 
-MAX_KEYS = 2000
-"""How many idempotency keys are remembered; the oldest are forgotten first."""
 CLIENT_LEFT = 499
 """The status of a response that nobody reads, as nginx calls it."""
 
@@ -38,17 +36,23 @@ class Submissions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
-        self._keys: OrderedDict[tuple[str, str], tuple[str, str]] = OrderedDict()
-        """By owner and key: the digest of the request, and its job's id."""
 
     async def submit(
-        self, request: Request, key: str | None = None, *, varied: str = "", saves: bool = True
+        self,
+        request: Request,
+        key: str | None = None,
+        *,
+        varied: str = "",
+        saves: bool = True,
+        waits: bool = True,
     ) -> Job:
         """Submit a request for the current visitor.
 
-        The same `key` again, from the same owner, returns the job that it made the first time.
-        `varied` is as for `Engine.submit`. With `saves` off the pictures are neither saved nor
-        recorded; that is for requests without a key.
+        The same `key` again, from the same owner, returns the job that it made the first time, also
+        after a restart. `varied` is as for `Engine.submit`. With `saves` off the pictures are
+        neither saved nor recorded; that is for requests without a key. If the client `waits` for
+        the pictures, and has no key to ask for them again, a restart forgets the job: the client's
+        connection is lost, too.
 
         Raises:
             RequestError: The request can't be used, or the key belongs to another one.
@@ -56,7 +60,8 @@ class Submissions:
             JobNotFoundError: The key's job has been forgotten.
         """
         if key is None:
-            return await run_in_threadpool(self._submit, request, varied, saves=saves)
+            submit = partial(self._submit, request, varied, saves=saves, durable=not waits)
+            return await run_in_threadpool(submit)
         return await run_in_threadpool(self._submit_once, request, key, varied)
 
     def find(self, job_id: str) -> Job:
@@ -70,27 +75,38 @@ class Submissions:
             raise JobNotFoundError(messages.NO_SUCH_JOB)
         return job
 
-    def _submit(self, request: Request, varied: str, *, saves: bool = True) -> Job:
+    def _submit(
+        self,
+        request: Request,
+        varied: str,
+        *,
+        saves: bool = True,
+        durable: bool = True,
+        key: JobKey | None = None,
+    ) -> Job:
         visitor, identity = current_visitor.get(), current_identity.get()
         return self._engine.submit(
-            request, visitor, identity.owner, saves=saves, sees_all=identity.sees_all, varied=varied
+            request,
+            visitor,
+            identity.owner,
+            saves=saves,
+            sees_all=identity.sees_all,
+            varied=varied,
+            durable=durable,
+            key=key,
         )
 
     def _submit_once(self, request: Request, key: str, varied: str) -> Job:
-        place = (current_identity.get().owner, key)
+        owner = current_identity.get().owner
         text = varied + request.without_image_data().model_dump_json()
         digest = hashlib.sha256(text.encode()).hexdigest()
         with self._lock:  # so that two at the same time don't both paint
-            if place in self._keys:
-                known_digest, job_id = self._keys[place]
-                if known_digest != digest:
-                    raise RequestError(messages.KEY_OF_ANOTHER_REQUEST, field="Idempotency-Key")
-                return self._engine.job(job_id)
-            job = self._submit(request, varied)
-            self._keys[place] = (digest, job.id)
-            while len(self._keys) > MAX_KEYS:
-                self._keys.popitem(last=False)
-            return job
+            known = self._engine.find_submitted(owner, key)
+            if known is None:
+                return self._submit(request, varied, key=JobKey(key, digest))
+            if known.key is None or known.key.digest != digest:
+                raise RequestError(messages.KEY_OF_ANOTHER_REQUEST, field="Idempotency-Key")
+            return known
 
 
 async def follow(job: Job, after: int = 0) -> AsyncGenerator[tuple[int, Event]]:

@@ -65,6 +65,7 @@ ENGINE_HELP = (
 )
 MEMORY_BUDGET_HELP = "the most memory that painting may use, like 4GiB; what is free by default"
 QUEUE_SIZE_HELP = "how many jobs may wait"
+SHUTDOWN_TIMEOUT_HELP = "how many seconds the running job may take to finish when the app stops"
 VISITOR_JOBS_HELP = "how many jobs of one visitor may wait or run; not for who may manage the app"
 VISITOR_STEPS_HELP = "how many steps a visitor's picture may have"
 VISITOR_SIDE_HELP = "how many pixels a side of a visitor's picture may have, before upscaling"
@@ -222,6 +223,27 @@ def not_imported(path: object, reason: str) -> str:
 
 def imported_without(path: object, settings: str) -> str:
     return f"{path} was imported without these settings: {settings}."
+
+
+def jobs_resumed(count: int) -> str:
+    jobs = "1 job" if count == 1 else f"{count} jobs"
+    return f"From before the restart, and in the queue again: {jobs}."
+
+
+def queue_unavailable(reason: str) -> str:
+    return f"The jobs from before the restart can't be read yet, and are tried again: {reason}"
+
+
+def finishing(seconds: float) -> str:
+    return (
+        f"Finishing what is being painted, for at most {seconds:g} seconds. Ctrl-C again stops at "
+        "once."
+    )
+
+
+def jobs_kept(count: int) -> str:
+    jobs = "1 job goes" if count == 1 else f"{count} jobs go"
+    return f"{jobs} on after the next start."
 
 
 def orphans_adopted(count: int) -> str:

@@ -90,6 +90,7 @@ _DEVICE = _make_flag("--device", "NAME")
 _ENGINE = _make_flag("--engine", "NAME")
 _MEMORY_BUDGET = _make_flag("--memory-budget", "SIZE")
 _QUEUE_SIZE = _make_flag("--queue-size", "NUMBER")
+_SHUTDOWN_TIMEOUT = _make_flag("--shutdown-timeout", "SECONDS")
 _VISITOR_JOBS = _make_flag("--visitor-jobs", "NUMBER")
 _VISITOR_STEPS = _make_flag("--visitor-steps", "NUMBER")
 _VISITOR_SIDE = _make_flag("--visitor-side", "PIXELS")
@@ -202,6 +203,9 @@ class Settings(BaseSettings):
     )
     queue_size: Annotated[int, _QUEUE_SIZE] = _make_field(
         _QUEUE_SIZE, messages.QUEUE_SIZE_HELP, 64, ge=1, le=10_000
+    )
+    shutdown_timeout_seconds: Annotated[float, _SHUTDOWN_TIMEOUT] = _make_field(
+        _SHUTDOWN_TIMEOUT, messages.SHUTDOWN_TIMEOUT_HELP, 20.0, ge=0.0, le=3600.0
     )
     visitor_jobs: Annotated[int, _VISITOR_JOBS] = _make_field(
         _VISITOR_JOBS, messages.VISITOR_JOBS_HELP, 8, ge=1, le=10_000

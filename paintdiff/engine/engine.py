@@ -9,17 +9,18 @@ import logging
 import secrets
 import threading
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from paintdiff.config.user_folders import find_user_cache_folder
 from paintdiff.engine import messages
 from paintdiff.engine.grid_run import CellJob, GridRun
+from paintdiff.engine.job_keeper import JobKeeper
+from paintdiff.engine.job_queue import JobQueue, is_hidden
+from paintdiff.engine.known_jobs import KnownJobs
 from paintdiff.engine.picture_output import (
     PictureFinder,
     PictureOutput,
@@ -31,21 +32,17 @@ from paintdiff.engine.speed import SpeedRecord, TimeForecast
 from paintdiff.engine.visitor_limits import VisitorAllowance, VisitorLimits, count_all
 from paintdiff.engine.worker import Run, RunTools, make_failed_event
 from paintdiff.error_reports import report_error
-from paintdiff.errors import (
-    EngineClosedError,
-    EngineError,
-    JobNotFoundError,
-    QueueFullError,
-)
+from paintdiff.errors import EngineClosedError, EngineError, JobNotFoundError, PaintError
 from paintdiff.imaging.geometry import ResizeMode, Size
 from paintdiff.jobs.events import (
+    Cancelled,
     Failed,
     Finished,
     Progress,
     Queued,
 )
 from paintdiff.jobs.input_images import InputImage
-from paintdiff.jobs.job import Job
+from paintdiff.jobs.job import Job, JobKey
 from paintdiff.jobs.requests import MAX_SEED, Grid, Request, Upscale
 from paintdiff.models.manager.loaders import find_companions
 from paintdiff.models.manager.model_manager import ModelManager
@@ -63,6 +60,7 @@ from paintdiff.tasks.resolve.resolve_request import ResolvedRequest, resolve_req
 if TYPE_CHECKING:
     from PIL import Image
 
+    from paintdiff.jobs.journal import JobJournal, ReopenedJob
     from paintdiff.models.inference.prompt_embeddings import TextEmbeddings
     from paintdiff.models.memory.planner import Forecast
 
@@ -74,13 +72,9 @@ _PAUSE_SECONDS = 0.1
 _LATEST_WEIGHT = 0.2
 """Weight of the latest job in the mean duration of jobs."""
 
-WAITING_PER_FREE_PLACE = 3
-"""How many jobs of one visitor may wait for each free place: 12 of 16 if nobody else waits."""
-
-KEPT_JOBS = 100
-"""How many finished jobs are kept, so that they can be looked up."""
-KEPT_BYTES = 256 * 2**20
-"""How much input images, pictures and rasters they may keep. The last one may keep more."""
+STOP_SECONDS = 5.0
+"""How long a suspended job may take until its next step, before the process ends without it."""
+_POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -115,7 +109,8 @@ class Engine:
     `queue_size` is how many jobs may wait,
     `annotators` makes control maps (None: with weights from Hugging Face's cache only), `profiles`
     are the speed profiles (None: those that ship, "exact" by default), `library` has the wildcards
-    and styles (None: those that ship), `limits` are each visitor's (None: there are none).
+    and styles (None: those that ship), `limits` are each visitor's (None: there are none),
+    `journal` keeps jobs that outlive the process (None: none do; see `resume`).
     Constructing it loads nothing.
     """
 
@@ -131,6 +126,7 @@ class Engine:
         profiles: Profiles | None = None,
         library: PromptLibrary | None = None,
         limits: VisitorLimits | None = None,
+        journal: JobJournal | None = None,
     ) -> None:
         self.manager = manager if manager is not None else ModelManager()
         self._output = PictureOutput(store, recorder, earlier)
@@ -139,17 +135,18 @@ class Engine:
         self._prompt_checker = PromptChecker(find_companions)
         self.library = library if library is not None else PromptLibrary()
         self.speed = SpeedRecord(find_user_cache_folder(), lambda: self.manager.status().device)
-        self._queue_size = queue_size
         self._allowance = None if limits is None else VisitorAllowance(limits)
         self._changed = threading.Condition()
-        self._waiting: deque[Job] = deque()
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._keeper = JobKeeper(journal)
+        self._queue = JobQueue(queue_size)
+        self._jobs = KnownJobs()
         self._running: Job | None = None
         self._next_inputs: tuple[Job, DecodedInputs] | None = None
         """The decoded pictures of a job that starts at once. Those of jobs that have to wait aren't
         kept, so that a long queue doesn't fill the memory.
         """
         self._closed = False
+        self._hurried = threading.Event()
         self._steps_per_second = 0.0
         self._seconds_per_job: float | None = None
         self._worker = threading.Thread(target=self._work, name="engine", daemon=True)
@@ -176,6 +173,8 @@ class Engine:
         on_step: Callable[[Progress], None] | None = None,
         sees_all: bool = False,
         varied: str = "",
+        durable: bool = True,
+        key: JobKey | None = None,
     ) -> Job:
         """Resolve a request and queue it.
 
@@ -186,11 +185,14 @@ class Engine:
         `owner`, `sees_all` and `varied` are the job's. With `saves` off the pictures are neither
         saved nor added to the gallery: they are only in the result. `on_step` is called by the
         worker with every step, whose previews are then at full quality.
+        With a journal, a `durable` job that saves and has no `on_step` outlives the process: it is
+        on the disk when this returns. `key` is its owner's idempotency key, for `find_submitted`.
 
         Open values are filled in: from the model's row and the quality preset, with a drawn seed,
         the first ControlNet that fits the model, and the first upscaler.
         Raises RequestError, SizeError or UnknownNameError for a value that can't be used,
-        QueueFullError, EngineClosedError.
+        QueueFullError, EngineClosedError, and GalleryError or StorageError if a job with a key
+        can't be kept.
         """
         resolved = self._resolve(request)
         limited = "" if sees_all else visitor or owner
@@ -205,24 +207,57 @@ class Engine:
             on_step=on_step,
             sees_all=sees_all,
             varied=varied,
+            durable=durable and saves and on_step is None and self._keeper.keeps,
+            key=key,
+            on_cancel=self._note_cancelled,
         )
         job.cells = resolved.cells
+        request_bytes = job.request_bytes  # counted before others have to wait
         with self._changed:
-            if self._closed:
-                raise EngineClosedError(messages.ENGINE_CLOSED)
+            self._check_open()
             self._drop_cancelled()
-            self._check_room(job)
+            self._queue.check_room(job, request_bytes)
             if self._allowance is not None and limited:
                 theirs = sum(_find_limited(each) == limited for each in self._unfinished())
-                hidden = sum(map(_is_hidden, self._unfinished())) if _is_hidden(job) else None
+                hidden = sum(map(is_hidden, self._unfinished())) if is_hidden(job) else None
                 self._allowance.take(limited, count_all(resolved), theirs, hidden)
-            job.emit(Queued(len(self._waiting) + (self._running is not None)))
-            self._remember(job)
-            if (self._running is None or self._running.done) and not self._waiting:
-                self._next_inputs = (job, resolved.inputs)
-            self._waiting.append(job)  # last: a job that isn't complete must not reach the worker
-            self._changed.notify_all()
+            self._queue.reserve(job)
+        try:
+            self._keeper.accept(job)
+        except BaseException:
+            with self._changed:
+                self._queue.release(job)
+            raise
+        self._enqueue(job, resolved.inputs)
         return job
+
+    def resume(self) -> int:
+        """Queue the jobs again that an earlier process accepted and didn't finish; return how many.
+
+        They keep their ids, owners and order. What was painted of them isn't painted again. Call it
+        before new jobs are accepted.
+
+        Raises:
+            GalleryError, StorageError: The journal can't be read.
+        """
+        reopened = self._keeper.reopen()
+        for each in reopened:
+            self._reopen(each)
+        return len(reopened)
+
+    def find_submitted(self, owner: str, key: str) -> Job | None:
+        """Return the newest job that an owner submitted with an idempotency key, None without one.
+
+        Raises:
+            JobNotFoundError: There was one, but it has been forgotten, or is another process's.
+            GalleryError: The journal can't be read.
+        """
+        with self._changed:
+            known = self._jobs.find_key(owner, key)
+        if known is not None:
+            return known
+        job_id = self._keeper.find_key(owner, key)
+        return None if job_id is None else self.job(job_id)
 
     def forecast_time(self, request: Request) -> TimeForecast:
         """Count a request's pictures and forecast their time, without queueing it.
@@ -306,7 +341,7 @@ class Engine:
 
         An interruption (Ctrl-C) cancels the job.
         """
-        job = self.submit(request)
+        job = self.submit(request, durable=False)
         try:
             return job.result()
         except BaseException:
@@ -316,14 +351,27 @@ class Engine:
     def job(self, job_id: str) -> Job:
         """Return the job of that id.
 
-        Of the finished jobs the last KEPT_JOBS are kept, as long as they take at most KEPT_BYTES.
-        Raises JobNotFoundError.
+        Of the finished jobs the last KEPT_JOBS are kept, as long as they take at most KEPT_BYTES;
+        a journal knows more. Raises JobNotFoundError.
         """
         with self._changed:
-            job = self._jobs.get(job_id)
+            job = self._jobs.find(job_id)
+        if job is not None:
+            return job
+        job = self._keeper.find(job_id)
         if job is None:
             raise JobNotFoundError(messages.UNKNOWN_JOB)
+        if isinstance(job.request, Grid):
+            with suppress(PaintError):  # without its input images, or a model that is gone
+                job.cells = self._resolve(job.request).cells
+        with self._changed:
+            self._jobs.add(job)
         return job
+
+    def remembers(self, job_id: str) -> bool:
+        """Return whether a job is in memory, so that `job` needn't ask the journal."""
+        with self._changed:
+            return self._jobs.find(job_id) is not None
 
     def status(self) -> EngineStatus:
         """Return what the engine is doing now. Cheap; never imports torch."""
@@ -336,23 +384,117 @@ class Engine:
                 device=manager.device,
                 memory_used_bytes=manager.memory_used_bytes,
                 memory_total_bytes=manager.memory_total_bytes,
-                queue_length=len(self._waiting),
+                queue_length=len(self._queue),
                 running_job_id=self._running.id if self._running is not None else None,
                 steps_per_second=self._steps_per_second,
                 seconds_per_job=self._seconds_per_job,
             )
 
-    def close(self) -> None:
-        """Take no more jobs, cancel all jobs, and wait for the worker to end."""
+    @property
+    def is_working(self) -> bool:
+        """Return whether the worker's thread is still there."""
+        return self._worker.is_alive()
+
+    def close(self, finish_seconds: float = 0.0) -> int:
+        """Take no more jobs, end those that are left, and wait for the worker to end.
+
+        The running job may finish within `finish_seconds`. After that, and those that wait, durable
+        jobs are kept for the next process, and others are cancelled. Returns how many are kept.
+
+        Without a journal it waits until the worker has ended; with one at most STOP_SECONDS, after
+        which the process should end without it: see `is_working`. May be called again.
+        """
         with self._changed:
             self._closed = True
-            jobs = [*self._waiting, *([self._running] if self._running is not None else [])]
-            self._waiting.clear()
+            waiting, running = self._queue.clear(), self._running
             self._next_inputs = None
             self._changed.notify_all()
-        for job in jobs:
-            job.cancel()
-        self._worker.join()
+        for job in waiting:
+            if not job.durable:
+                job.cancel()
+        kept = sum(job.durable and not job.done for job in waiting)
+        if running is not None and not self._wait_for(running, finish_seconds):
+            kept += running.durable
+            self._stop(running)
+        self._join_worker()
+        if not self._worker.is_alive():  # else only the end of the process makes it certain
+            self._keeper.close()
+        return kept
+
+    def hurry(self) -> None:
+        """End a `close` that waits in another thread at once. May be called by a signal handler."""
+        self._hurried.set()
+
+    def _wait_for(self, job: Job, seconds: float) -> bool:
+        """Return whether a job ends in time."""
+        end = time.monotonic() + seconds
+        while not job.done:
+            if time.monotonic() >= end or self._hurried.wait(_POLL_SECONDS):
+                return job.done
+        return True
+
+    def _stop(self, running: Job) -> None:
+        if running.durable:
+            running.suspend()
+            self._keeper.suspend(running)
+        else:
+            running.cancel()
+
+    def _join_worker(self) -> None:
+        if not self._keeper.keeps:
+            self._worker.join()
+            return
+        end = time.monotonic() + STOP_SECONDS
+        while self._worker.is_alive() and time.monotonic() < end and not self._hurried.is_set():
+            self._worker.join(_POLL_SECONDS)
+
+    def _enqueue(self, job: Job, inputs: DecodedInputs) -> None:
+        """Give an accepted job its place in the queue."""
+        with self._changed:
+            self._queue.release(job)
+            closed = self._closed
+            if not closed:
+                job.emit(Queued(len(self._queue) + (self._running is not None)))
+                self._jobs.add(job)
+                if (self._running is None or self._running.done) and not self._queue.peek():
+                    self._next_inputs = (job, inputs)
+                self._queue.append(job)  # last: an incomplete job must not reach the worker
+                self._changed.notify_all()
+        if closed:
+            self._keeper.withdraw(job)
+            raise EngineClosedError(messages.ENGINE_CLOSED)
+
+    def _reopen(self, reopened: ReopenedJob) -> None:
+        """Queue a job of an earlier process, or let it fail."""
+        job, failure = reopened.job, None
+        job.on_cancel = self._note_cancelled
+        try:
+            if reopened.problem is not None:
+                raise reopened.problem
+            resolved = self._resolve(job.request)
+            job.request, job.cells = resolved.request, resolved.cells
+            if reopened.started_at is not None:
+                for picture in self._keeper.recover_pictures(job, reopened.started_at):
+                    job.add_picture(picture)
+        except Exception as error:
+            failure = make_failed_event(job, error)
+        with self._changed:
+            self._check_open()
+            job.emit(Queued(len(self._queue) + (self._running is not None)))
+            self._jobs.add(job)
+            if failure is None:
+                self._queue.append(job)
+                self._changed.notify_all()
+        if failure is not None:
+            self._keeper.end(job, failure)
+            job.emit(failure)
+
+    def _note_cancelled(self, job: Job) -> None:
+        self._keeper.end(job, job.latest)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError(messages.ENGINE_CLOSED)
 
     def _resolve(self, request: Request) -> ResolvedRequest:
         return resolve_request(
@@ -361,38 +503,10 @@ class Engine:
 
     def _unfinished(self) -> list[Job]:
         running = [] if self._running is None or self._running.done else [self._running]
-        return [*self._waiting, *running]
-
-    def _check_room(self, job: Job) -> None:
-        free = self._queue_size - len(self._waiting)
-        if free <= 0:
-            raise QueueFullError(messages.queue_full(len(self._waiting)))
-        if not job.visitor and not _is_hidden(job):
-            return
-        key = job.visitor, _is_hidden(job)
-        own = sum((each.visitor, _is_hidden(each)) == key for each in self._waiting)
-        if own >= WAITING_PER_FREE_PLACE * free:
-            say = messages.too_many_of_hidden if _is_hidden(job) else messages.too_many_of_yours
-            raise QueueFullError(say(own))
-
-    def _remember(self, job: Job) -> None:
-        self._forget_old()
-        self._jobs[job.id] = job
-
-    def _forget_old(self) -> None:
-        done = [job for job in self._jobs.values() if job.done]
-        taken = list(accumulate(job.held_bytes for job in reversed(done)))
-        kept = sum(each <= KEPT_BYTES for each in taken[:KEPT_JOBS])
-        for job in done[: len(done) - max(1, kept)]:
-            del self._jobs[job.id]
+        return [*self._queue, *running]
 
     def _drop_cancelled(self) -> None:
-        """Forget waiting jobs that were cancelled, and report the others' new places."""
-        self._waiting = deque(job for job in self._waiting if not job.done)
-        for place, job in enumerate(self._waiting):
-            position = Queued(place + (self._running is not None))
-            if isinstance(job.latest, Queued) and job.latest != position:
-                job.emit(position)
+        self._queue.drop_cancelled(ahead=int(self._running is not None))
 
     def _work(self) -> None:
         """Run jobs until the engine is closed. No error ends this thread."""
@@ -412,21 +526,22 @@ class Engine:
             if self._running is not None and not self._running.done:
                 self._running.emit(Failed(EngineError(messages.WORKER_FAILED)))
             self._running = None
-            self._forget_old()
+            self._jobs.forget_old()
             self._drop_cancelled()
-            while not self._waiting and not self._closed:
+            while (first := self._queue.peek()) is None and not self._closed:
                 self._next_inputs = None
                 self._changed.wait()
             if self._closed:
                 return None
-            self._running = self._waiting[0]  # before it leaves the queue: always in one
-            self._waiting.popleft()
+            self._running = first  # before it leaves the queue: always in one
+            self._queue.pop()
             self._drop_cancelled()
             return self._running
 
     def _run(self, job: Job) -> None:
         began = time.monotonic()
         try:
+            self._keeper.begin(job)
             inputs = self._take_inputs(job)
 
             manager, output = self.manager, self._output
@@ -442,6 +557,8 @@ class Engine:
         except BaseException as error:
             end = make_failed_event(job, error)
         self._note_duration(time.monotonic() - began)
+        if not (job.suspended and isinstance(end, Cancelled)):
+            self._keeper.end(job, end)
         job.emit(end)
         usage.trim_memory()  # jobs of many sizes leave fragments that the next can't use
 
@@ -461,8 +578,3 @@ class Engine:
 def _find_limited(job: Job) -> str:
     """Return whose limits hold for a job, "" if nobody's."""
     return "" if job.sees_all else job.visitor or job.owner
-
-
-def _is_hidden(job: Job) -> bool:
-    """Return whether a job is of somebody elsewhere whose address isn't known."""
-    return not job.visitor and bool(job.owner) and not job.sees_all

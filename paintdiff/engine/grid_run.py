@@ -15,6 +15,7 @@ from paintdiff.engine.progress import GridEstimate
 from paintdiff.engine.worker import Run, make_failed_event
 from paintdiff.errors import JobCancelledError, PaintError
 from paintdiff.imaging.geometry import fit_within
+from paintdiff.imaging.images import decode_image
 from paintdiff.imaging.rasters import Raster
 from paintdiff.imaging.sheets import MAX_SHEET_PIXELS, Sheet, SheetLabels, compose_sheet
 from paintdiff.jobs.events import (
@@ -109,12 +110,15 @@ class GridRun:
     def execute(self) -> Event:
         """Paint all cells and the sheet; return the event that ends the job."""
         began = time.perf_counter()
+        if any(isinstance(each.request, Grid) for each in self._job.pictures):
+            return self._finish(began)  # an earlier process made the sheet, too
         try:
             for place, cell in enumerate(self._job.cells):
                 self._job.raise_if_cancelled()
-                self._paint(cell, place)
+                if not self._take_up(cell):
+                    self._paint(cell, place)
         except JobCancelledError:
-            if self._small:
+            if self._small and not self._job.suspended:
                 self._add_sheet()
             return Cancelled(self._job.pictures)
         if not self._small:
@@ -123,9 +127,24 @@ class GridRun:
             count = len(self._failures)
             self._job.warn((messages.cells_failed(count, len(self._job.cells)),))
         self._add_sheet()
-        seconds = time.perf_counter() - began
-        job = self._job
+        return self._finish(began)
+
+    def _finish(self, began: float) -> Finished:
+        job, seconds = self._job, time.perf_counter() - began
         return Finished(job.pictures, job.warnings, seconds, self._steps_per_second)
+
+    def _take_up(self, cell: Cell) -> bool:
+        """Take a cell's picture from an earlier process; return whether there is one."""
+        found = next((each for each in self._job.pictures if each.cell == cell.index), None)
+        if found is None or found.path is None:
+            return False
+        self._estimate.skip_cell()
+        try:
+            self._small[cell.index] = self._reduce(decode_image(found.path))
+        except PaintError as error:  # the picture is there, only the sheet lacks it
+            self._failures[cell.index] = error
+        self._job.emit(CellDone(cell.index, found))
+        return True
 
     def _paint(self, cell: Cell, place: int) -> None:
         """Paint a cell.

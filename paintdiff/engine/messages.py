@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from paintdiff.byte_sizes import format_byte_size
+
 # Jobs that can't be taken, or are gone.
 
 
 def queue_full(waiting: int) -> str:
     return f"The queue is full: {waiting} pictures are waiting. Try again later."
+
+
+def queue_too_large(waiting_bytes: int) -> str:
+    return (
+        f"The pictures in the requests that wait take {format_byte_size(waiting_bytes)}, so there "
+        "is no room for this one. Try again later."
+    )
 
 
 def too_many_of_yours(waiting: int) -> str:
@@ -58,6 +67,12 @@ def too_large_for_visitors(size: object, most: int) -> str:
 
 
 ENGINE_CLOSED = "The engine has been shut down. Start a new one."
+
+
+def not_kept(error: Exception) -> str:
+    return f"If the app is restarted before this is painted, it is lost: {error}"
+
+
 UNKNOWN_JOB = "This job is unknown. It may have ended too long ago."
 
 

@@ -134,6 +134,10 @@ class GridEstimate:
         self._cell += 1
         self._began = time.perf_counter()
 
+    def skip_cell(self) -> None:
+        """Leave out the next cell, whose picture is there."""
+        self._cell += 1
+
     def end_cell(self) -> None:
         """Add the time of the cell that has ended."""
         self._seconds += time.perf_counter() - self._began

@@ -84,7 +84,7 @@ class Run:
         self._inputs = inputs
         self._loading_message = ""
         self._num_images = count_pictures(job.request)
-        self._progress = ProgressEstimate(self._num_images)
+        self._progress = ProgressEstimate(max(1, self._num_images - len(job.pictures)))
         self._upscalers: dict[str, LeasedUpscaler] = {}
         self._faces: FaceRestoration | None = None
         self._first = self._before_part = 0
@@ -106,7 +106,9 @@ class Run:
         try:
             self._job.raise_if_cancelled()
             with ExitStack() as leases:
-                if isinstance(request, Upscale):
+                if len(self._job.pictures) >= self._num_images:
+                    pass  # an earlier process painted them all
+                elif isinstance(request, Upscale):
                     self._upscale(request, leases)
                 else:
                     self._paint(check_painting(request), leases)
@@ -127,12 +129,14 @@ class Run:
             self._lease_upscaler(name, leases)
         self._lease_face_restorer(request.upscaling, leases)
         self._manager.choose_device(request.model, partial(self._report_loading, request.model))
+        self._before_part = 0
         for part in request.split_by_prompt():
-            self._paint_part(part)
+            if len(self._job.pictures) < self._before_part + part.num_images:
+                self._paint_part(part)
+            self._before_part += part.num_images
 
     def _paint_part(self, request: Painting) -> None:
-        """Paint pictures of one prompt, which have the same adapters."""
-        self._before_part = len(self._job.pictures)
+        """Paint the missing pictures of one prompt, which have the same adapters."""
         catalog = self._manager.catalog
         model = catalog.find(ModelRow, request.model)
         facts = gather_run_facts(request, model, catalog, self._manager.estimates.expected_bytes)
@@ -256,9 +260,10 @@ class Run:
         self._lease_face_restorer(request.upscaling, leases)
         self._job.raise_if_cancelled()
         self._progress.begin_picture()
-        pictures = enlarge(request, upscaler, self._report_step, self._faces)
+        self._first = len(self._job.pictures)
+        pictures = enlarge(request, upscaler, self._report_step, self._faces, self._first)
         with closing(pictures) as enlargements:
-            for index, made in enumerate(enlargements):
+            for index, made in enumerate(enlargements, self._first):
                 self._keep(
                     Picture.of_raster(
                         made.raster, request.for_image(index), upscaler.model_hash, made.notes
@@ -287,7 +292,8 @@ class Run:
             )
             return Picture.of_raster(made.raster, request, model_hash, made.notes)
         except JobCancelledError:
-            self._keep(as_painted)
+            if not self._job.whole.suspended:  # then it is painted again, and upscaled
+                self._keep(as_painted)
             raise
         except BaseException as error:
             reason = describe_survived(messages.NOT_UPSCALED, error)

@@ -44,7 +44,7 @@ def find_mismatches(gallery: Gallery, *, thorough: bool = False) -> Iterator[Mis
     """
     for line in gallery.database.check():
         yield Mismatch("database", line)
-    used: set[str] = set()
+    used = gallery.store.job_inputs()
     for record in _all_records(gallery):
         used.update(record.inputs)
         yield from _check_record(gallery, record, thorough)

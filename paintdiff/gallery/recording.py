@@ -36,7 +36,7 @@ from paintdiff.gallery.describing import (
 from paintdiff.gallery.files.picture_files import read_picture_file
 from paintdiff.gallery.files.saving import PictureFolder
 from paintdiff.gallery.gallery import Gallery
-from paintdiff.gallery.records.record import Record
+from paintdiff.gallery.records.record import JobPart, Record
 from paintdiff.jobs.events import Picture
 from paintdiff.jobs.job import Job, RunningJob
 from paintdiff.jobs.requests import Grid, Request
@@ -53,7 +53,7 @@ class _Pending:
 
     `index` is its place among the job's pictures. `scope` is whose pictures its owner may see, None
     for everybody's; `varied` is the id of the one that it is a variation of. `cells` are the ids of
-    a sheet's pictures.
+    a sheet's pictures. `part` is its place in a durable job.
     """
 
     picture: Picture
@@ -64,6 +64,7 @@ class _Pending:
     scope: str | None
     varied: str
     cells: tuple[str, ...] = ()
+    part: JobPart | None = None
     done: bool = False
     refused: PaintError | None = None
 
@@ -128,6 +129,7 @@ class Recorder:
             scope=None if job.sees_all else job.owner,
             varied=job.varied,
             cells=tuple(each.id for each in job.pictures if each.id) if is_sheet else (),
+            part=_find_part(job) if job.whole.durable else None,
         )
         with self._lock:
             self._pending.append(entry)
@@ -203,7 +205,7 @@ class Recorder:
         if parent is not None:
             varied = parent.id == entry.varied
             record = with_parent(record, request, parent, varied=varied)
-        id = store.add(record, lambda: self._restore_inputs(request)).id
+        id = store.add(record, lambda: self._restore_inputs(request), entry.part).id
         if entry.cells:
             store.adopt_cells(id, entry.cells)
         return id
@@ -239,6 +241,10 @@ class Recorder:
             return True
         self._pending.pop()
         return False
+
+
+def _find_part(job: RunningJob) -> JobPart:
+    return JobPart(job.whole.id, len(job.whole.pictures), job.cell)
 
 
 def _tell(job: Job, entry: _Pending) -> None:

@@ -6,7 +6,8 @@ import secrets
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from paintdiff.errors import JobCancelledError
@@ -25,6 +26,14 @@ from paintdiff.jobs.events import (
 )
 from paintdiff.jobs.grid_cells import Cell
 from paintdiff.jobs.requests import Request
+
+
+@dataclass(frozen=True)
+class JobKey:
+    """An idempotency key: the client's text, and the digest of the request that it belongs to."""
+
+    text: str
+    digest: str
 
 
 class RunningJob(Protocol):
@@ -111,6 +120,12 @@ class Job:
     With `saves` off they are neither saved nor recorded. `on_step` gets every Progress event, none
     skipped, with previews at full quality; the worker calls it, and waits.
     `cells` are a grid's, in the order in which they are painted; the engine sets them.
+
+    A `durable` job is in a journal, and outlives the process; its `id` then comes from there, and
+    `starts` is how often painting it was begun, and ended with the process. `key` is the client's
+    idempotency key. `on_cancel` is called in the canceller's thread when a waiting job was
+    cancelled. A `suspended` job was interrupted by the end of the process: it isn't cancelled, but
+    goes on after the next start.
     """
 
     cell = None
@@ -126,8 +141,12 @@ class Job:
         on_step: Callable[[Progress], None] | None = None,
         sees_all: bool = False,
         varied: str = "",
+        id: str = "",
+        durable: bool = False,
+        key: JobKey | None = None,
+        on_cancel: Callable[[Job], None] | None = None,
     ) -> None:
-        self.id = secrets.token_urlsafe(16)
+        self.id = id or secrets.token_urlsafe(16)
         self.request = request
         self.visitor = visitor
         self.owner = owner
@@ -135,6 +154,11 @@ class Job:
         self.on_step = on_step
         self.sees_all = sees_all
         self.varied = varied
+        self.durable = durable
+        self.key = key
+        self.on_cancel = on_cancel
+        self.starts = 0
+        self.suspended = False
         self.cells: tuple[Cell, ...] = ()
         self._warnings = warnings
         self._changed = threading.Condition()
@@ -178,6 +202,13 @@ class Job:
     def done(self) -> bool:
         """Return whether the job has ended."""
         return isinstance(self.latest, TERMINAL)
+
+    @cached_property
+    def request_bytes(self) -> int:
+        """Return about how many bytes its request takes: its input images, and its text."""
+        images = {id(each.data): each.data for each in self.request.input_images()}
+        text = self.request.without_image_data().model_dump_json()
+        return len(text) + sum(len(each) for each in images.values() if each is not None)
 
     @property
     def held_bytes(self) -> int:
@@ -237,8 +268,11 @@ class Job:
         """End the job at its next step, or at once if it waits. Does nothing once it is done."""
         self._cancel_asked.set()
         with self._changed:
-            if self._story and isinstance(self._story[-1][1], Queued):
-                self._emit(Cancelled())
+            waited = bool(self._story) and isinstance(self._story[-1][1], Queued)
+            if waited:
+                self._emit(Cancelled(self._pictures))
+        if waited and self.on_cancel is not None:
+            self.on_cancel(self)
 
     def result(self, timeout_seconds: float | None = None) -> Finished:
         """Wait for the end.
@@ -262,6 +296,19 @@ class Job:
         raise JobCancelledError(messages.CANCELLED)
 
     # The engine calls these
+
+    def take_up(self, number: int, pictures: tuple[Picture, ...]) -> None:
+        """Go on with a job of an earlier process, which has painted `pictures`.
+
+        Its events get numbers above `number`, so that those who watched it then can go on, too.
+        """
+        with self._changed:
+            self._told, self._pictures = number, pictures
+
+    def suspend(self) -> None:
+        """Interrupt the job at its next step, because the process ends."""
+        self.suspended = True
+        self._cancel_asked.set()
 
     def emit(self, event: Event) -> None:
         """Add an event. After a terminal event nothing is added."""

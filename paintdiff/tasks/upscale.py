@@ -42,15 +42,19 @@ def enlarge(
     upscaler: LeasedUpscaler,
     on_step: OnStep,
     faces: FaceRestoration | None = None,
+    first: int = 0,
 ) -> Generator[Enlarged]:
-    """Yield the larger pictures one by one. Errors from `on_step` pass through unchanged."""
+    """Yield the larger pictures one by one, from number `first` on.
+
+    The steps count from that one, too. Errors from `on_step` pass through unchanged.
+    """
     upscaling = request.upscaling
     extras = Extras(upscaling.tile_px, faces)
-    for index, image in enumerate(request.images):
+    for index, image in enumerate(request.images[first:], first):
         with _name_picture(request, index) as field:
             pixels, profile = decode_pixels(read_input_bytes(image, field), field)
             target = scale_size(_get_size(pixels), upscaling.scale, field)
-        made = upscale_raster(pixels, target, upscaler, on_step, index, extras)
+        made = upscale_raster(pixels, target, upscaler, on_step, index - first, extras)
         made.raster.icc_profile = profile
         yield made
 

@@ -237,8 +237,8 @@ def test_an_interrupted_generate_cancels_its_job(
     submitted: list[Job] = []
     submit = tiny_engine.submit
 
-    def remember(request: TextToImage) -> Job:
-        submitted.append(submit(request))
+    def remember(request: TextToImage, *, durable: bool) -> Job:
+        submitted.append(submit(request, durable=durable))
         return submitted[-1]
 
     monkeypatch.setattr(tiny_engine, "submit", remember)

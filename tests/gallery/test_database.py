@@ -29,10 +29,11 @@ from paintdiff.errors import (
 from paintdiff.gallery.records import database as module
 from paintdiff.gallery.records.database import FILE_NAME, Database
 from paintdiff.gallery.records.schema import Table
+from paintdiff.journal.schema import JobRow
 
 
 def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
-    assert KeyRow.metadata is Table.metadata
+    assert KeyRow.metadata is JobRow.metadata is Table.metadata
     with database.read() as session:
         context = MigrationContext.configure(
             session.connection(),

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from paintdiff.engine.engine import KEPT_JOBS, Engine
+from paintdiff.engine.engine import Engine
+from paintdiff.engine.known_jobs import KEPT_JOBS
 from paintdiff.errors import (
     EngineClosedError,
     JobCancelledError,
@@ -258,13 +259,13 @@ def test_large_pictures_are_forgotten_sooner_and_the_last_ones_never(
 
         return [is_kept(job) for job in jobs]
 
-    monkeypatch.setattr("paintdiff.engine.engine.KEPT_BYTES", 2 * taken)
+    monkeypatch.setattr("paintdiff.engine.known_jobs.KEPT_BYTES", 2 * taken)
     jobs = [first, *(tiny_engine.submit(QUICK) for _ in range(2))]
     after = tiny_engine.submit(ENDLESS)
     until(after, Progress)
     assert are_kept(*jobs) == [False, True, True]
     after.cancel()
-    monkeypatch.setattr("paintdiff.engine.engine.KEPT_BYTES", 0)
+    monkeypatch.setattr("paintdiff.engine.known_jobs.KEPT_BYTES", 0)
     jobs = [tiny_engine.submit(QUICK) for _ in range(2)]
     until(tiny_engine.submit(ENDLESS), Progress)
     assert are_kept(*jobs) == [False, True], "who has just painted it still wants to see it"
@@ -304,13 +305,14 @@ def test_input_images_are_forgotten_with_their_jobs(tiny_engine: Engine) -> None
         height=64,
         num_inference_steps=2,
     )
-    with patch("paintdiff.engine.engine.KEPT_BYTES", 500_000):
+    with patch("paintdiff.engine.known_jobs.KEPT_BYTES", 500_000):
         jobs = [tiny_engine.submit(request.model_copy(deep=True)) for _ in range(6)]
         for job in jobs:
             job.result(120)
         tiny_engine.submit(QUICK).result(120)
-        assert len(tiny_engine._jobs) <= 4
-        assert sum(job.held_bytes for job in tiny_engine._jobs.values() if job.done) < 700_000
+        known = list(tiny_engine._jobs)
+        assert len(known) <= 4
+        assert sum(job.held_bytes for job in known if job.done) < 700_000
 
 
 # Watching

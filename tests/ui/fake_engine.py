@@ -250,6 +250,9 @@ class FakeEngine:
             raise JobNotFoundError("no such job")
         return self.jobs[job_id]
 
+    def remembers(self, job_id: str) -> bool:
+        return job_id in self.jobs
+
     def status(self) -> EngineStatus:
         return EngineStatus("mini", "ready", "cpu", 1, 2, 0, None, 12.5)
 

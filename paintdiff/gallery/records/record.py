@@ -64,6 +64,15 @@ class Record:
     id: str = ""
 
 
+@dataclass(frozen=True)
+class JobPart:
+    """Which of a durable job's pictures a picture is: its place, from 0, and its cell in a grid."""
+
+    job: str
+    place: int
+    cell: int | None = None
+
+
 def is_within(file: str) -> bool:
     """Return whether a record's path lies within the output folder, on every system."""
     kinds = (PurePosixPath(file), PureWindowsPath(file))

@@ -97,7 +97,7 @@ class Moment(TypeDecorator[datetime]):
         return None if value is None else _EPOCH + value * _MICROSECOND
 
 
-_Number = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's row id
+Number = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's row id
 
 
 _SHOWN, _GONE = text("deleted_at IS NULL"), text("deleted_at IS NOT NULL")
@@ -130,7 +130,7 @@ class PictureRow(Table):
         Index("pictures_by_choice", "deleted_at", "owner", "model", "kind", "width", "height"),
     )
 
-    number: Mapped[int] = mapped_column(_Number, primary_key=True)
+    number: Mapped[int] = mapped_column(Number, primary_key=True)
     id: Mapped[str] = mapped_column(StoredText, unique=True)
     owner: Mapped[str] = mapped_column(StoredText)
     prompt: Mapped[str] = mapped_column(StoredText)
@@ -208,3 +208,26 @@ class RemovalRow(Table):
     __tablename__ = "removals"
 
     file: Mapped[str] = mapped_column(StoredText, primary_key=True)
+
+
+class JobPictureRow(Table):
+    """A picture that a durable job painted: `place` counts from 0, `cell` is its cell in a grid.
+
+    A job has one picture at each place, however often it was begun.
+    """
+
+    __tablename__ = "job_pictures"
+
+    job: Mapped[str] = mapped_column(StoredText, primary_key=True)
+    place: Mapped[int] = mapped_column(Integer, primary_key=True)
+    picture: Mapped[str] = mapped_column(ForeignKey("pictures.id", ondelete="CASCADE"), index=True)
+    cell: Mapped[int | None] = mapped_column(StoredInteger)
+
+
+class JobInputRow(Table):
+    """An input image that a job needs which isn't done."""
+
+    __tablename__ = "job_inputs"
+
+    job: Mapped[str] = mapped_column(StoredText, primary_key=True)
+    sha256: Mapped[str] = mapped_column(StoredText, primary_key=True, index=True)

@@ -24,6 +24,7 @@ from paintdiff.gallery.records.query import (
     make_order,
 )
 from paintdiff.gallery.records.record import (
+    JobPart,
     Record,
     check_feedback,
     check_record,
@@ -44,6 +45,8 @@ from paintdiff.gallery.records.rows import (
 )
 from paintdiff.gallery.records.schema import (
     InputRow,
+    JobInputRow,
+    JobPictureRow,
     PictureRow,
     RemovalRow,
     TagRow,
@@ -67,11 +70,16 @@ class GalleryStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, record: Record, restore_inputs: Callable[[], None] | None = None) -> Record:
+    def add(
+        self,
+        record: Record,
+        restore_inputs: Callable[[], None] | None = None,
+        part: JobPart | None = None,
+    ) -> Record:
         """Store the record of a picture whose file is complete; return it with its id.
 
         `restore_inputs` writes input images that were removed meanwhile; it is called while none
-        can be removed.
+        can be removed. `part` is the picture's place in a durable job.
 
         Of texts, characters that no database can hold (NUL, halves of surrogates) are stored only
         within `params`.
@@ -96,7 +104,7 @@ class GalleryStore:
         for _ in range(_ID_TRIES):  # thousands of files may have the same time
             stored = replace(stored, id=record.id or make_id(record.created_at))
             try:
-                self._insert(stored, restore_inputs)
+                self._insert(stored, restore_inputs, part)
             except _TakenError as error:
                 if record.id or not self.find_unrecorded([record.file]):
                     raise _recorded(record) from error
@@ -104,7 +112,9 @@ class GalleryStore:
                 return stored
         raise _recorded(record)
 
-    def _insert(self, record: Record, restore_inputs: Callable[[], None] | None) -> None:
+    def _insert(
+        self, record: Record, restore_inputs: Callable[[], None] | None, part: JobPart | None
+    ) -> None:
         database = self._database
         with database.write_alone() if record.inputs else database.write() as session:
             if restore_inputs is not None:
@@ -118,6 +128,8 @@ class GalleryStore:
             except IntegrityError as error:
                 raise _TakenError from error
             search.index(session, row.number, f"{record.prompt}\n{record.model}")
+            if part is not None and session.get(JobPictureRow, (part.job, part.place)) is None:
+                session.add(JobPictureRow(**vars(part), picture=record.id))
 
     def find_by_file(self, file: str) -> Record | None:
         """Return the record of a file, None if it has none."""
@@ -156,15 +168,25 @@ class GalleryStore:
             return [to_record(row) for row in rows]
 
     def forget_inputs(self, hashes: Sequence[str], remove: Callable[[str], None]) -> None:
-        """Call `remove` for those input images that no record has, while none can be added."""
+        """Call `remove` for those input images that no record and no unfinished job has.
+
+        None can be added meanwhile.
+        """
         for part in divide(hashes):
             with self._database.write_alone() as session:
-                used = set(
-                    session.scalars(select(InputRow.sha256).where(InputRow.sha256.in_(part)))
-                )
+                used = {
+                    each
+                    for row in (InputRow, JobInputRow)
+                    for each in session.scalars(select(row.sha256).where(row.sha256.in_(part)))
+                }
                 for sha256 in part:
                     if sha256 not in used:
                         remove(sha256)
+
+    def job_inputs(self) -> set[str]:
+        """Return the SHA-256 of the input images that unfinished jobs need."""
+        with self._database.read() as session:
+            return set(session.scalars(select(JobInputRow.sha256)))
 
     def find_unrecorded(self, files: Sequence[str]) -> list[str]:
         """Return those of the files that no record has, and that aren't in `removals` either."""

@@ -218,9 +218,11 @@ def find_recent(gallery: Gallery | None, tab: str) -> tuple[FilmPicture, ...]:
 def _find_result(
     engine: Engine, gallery: Gallery | None, film_picture: FilmPicture, words: SettingWords
 ) -> markup.Result | None:
-    job, found = find_job(engine, film_picture.id[0]), find_picture(engine, film_picture.id)
-    if job is not None and found is not None:
-        return _result(job, film_picture.id[1], found, words)
+    recorded = gallery is not None and film_picture.recorded
+    if not recorded or engine.remembers(film_picture.id[0]):
+        job, found = find_job(engine, film_picture.id[0]), find_picture(engine, film_picture.id)
+        if job is not None and found is not None:
+            return _result(job, film_picture.id[1], found, words)
     if gallery is None or not film_picture.recorded:
         return None
     try:

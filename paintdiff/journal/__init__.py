@@ -1,0 +1,1 @@
+"""The jobs that outlive the process, in the gallery's database."""
