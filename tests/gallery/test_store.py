@@ -12,8 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from paintdiff.errors import PictureNotFoundError, PictureRecordedError, RequestError
+from paintdiff.errors import (
+    GalleryDamagedError,
+    PictureNotFoundError,
+    PictureRecordedError,
+    RequestError,
+)
 from paintdiff.gallery.records import record as module
 from paintdiff.gallery.records.database import Database
 from paintdiff.gallery.records.query import PictureQuery
@@ -401,3 +407,14 @@ def test_a_tampered_cursor_is_refused_or_finds_a_page(store: GalleryStore, order
                     store.page(PictureQuery(order=order, oldest_first=oldest_first), cursor)
                 except RequestError as error:
                     assert error.field == "cursor"
+
+
+@pytest.mark.parametrize("column", ["created_at", "deleted_at"])
+def test_a_stored_time_that_no_calendar_has_is_damage(
+    store: GalleryStore, database: Database, column: str
+) -> None:
+    added = store.add(record())
+    with database.write() as session:
+        session.execute(text(f"UPDATE pictures SET {column} = 9000000000000000000"))
+    with pytest.raises(GalleryDamagedError):
+        store.get(added.id)

@@ -22,6 +22,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from paintdiff.errors import GalleryDamagedError
+from paintdiff.gallery import messages
+
 RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control", "grid")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -94,7 +97,10 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """Return the moment that a stored number means."""
-        return None if value is None else _EPOCH + value * _MICROSECOND
+        try:
+            return None if value is None else _EPOCH + value * _MICROSECOND
+        except (TypeError, OverflowError) as error:  # another program wrote it
+            raise GalleryDamagedError(messages.DATABASE_DAMAGED) from error
 
 
 Number = BigInteger().with_variant(Integer, "sqlite")  # only an INTEGER is SQLite's row id
