@@ -32,13 +32,15 @@ def report_unexpected(
     what: str,
     error: BaseException,
     kind: type[ErrorT] = EngineError,
+    advice: str = "",
 ) -> ErrorT:
     """Log an untyped error and return the one to show: `what` failed, and the id.
 
-    `what` begins a sentence, such as "The picture failed".
+    `what` begins a sentence, such as "The picture failed"; `advice` is a sentence.
     """
     error_id = report_error(logger, what, error)
-    shown = kind(f"{what}: unexpected error. The log has the details under {error_id}.")
+    sentences = (f"{what}: unexpected error.", advice, f"The log has the details under {error_id}.")
+    shown = kind(" ".join(filter(None, sentences)))
     shown.__cause__ = error
     return shown
 

@@ -19,6 +19,9 @@ from paintdiff.models.formats.tensor_inventory import DetectedWeights
 
 logger = logging.getLogger(__name__)
 
+_GGUF_KINDS = ("checkpoint", "denoiser", "unknown")
+"""Of GGUF only denoisers are read, alone or in a checkpoint."""
+
 
 @dataclass(frozen=True)
 class InspectedFile:
@@ -52,6 +55,8 @@ def inspect_file(
     try:
         header = read(path)
         found = detect(header.tensors, header.metadata, widths)
+        if header.form == "gguf" and found.kind not in _GGUF_KINDS:
+            found = DetectedWeights("unknown", reason=messages.IS_NOT_READ_AS_GGUF)
         return InspectedFile(found, read_embedded_metadata(header.metadata), header.form)
     except ModelError as error:
         return make_unreadable(str(error), unsafe=isinstance(error, UnsafeWeightsError))

@@ -25,6 +25,7 @@ def usable_without(reason: str, name: str) -> str:
 
 NO_TENSORS = "it contains no tensors"
 IS_CONTROL_LORA = "it is a Control-LoRA, which isn't supported"
+IS_NOT_READ_AS_GGUF = "of GGUF files only checkpoints and denoisers are read; get it as safetensors"
 IS_T2I_ADAPTER = "it is a T2I adapter, which isn't supported"
 UNKNOWN_CONTROLNET = "it isn't a known ControlNet: it has no cross-attention"
 FLUX_IP_ADAPTER = "an IP-Adapter for FLUX"

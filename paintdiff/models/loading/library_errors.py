@@ -63,7 +63,7 @@ def make_load_error(what: str, error: BaseException) -> ModelError:
         return short
     if isinstance(error, ModelError):
         return error
-    return report_unexpected(logger, what, error, ModelLoadError)
+    return report_unexpected(logger, what, error, ModelLoadError, messages.DAMAGED_FILES)
 
 
 def _is_memory_error(error: BaseException) -> bool:

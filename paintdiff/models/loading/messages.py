@@ -270,6 +270,24 @@ def number_too_large(path: str, key: str, number: int, most: int) -> str:
     return f"{path} says {key} = {number:,}; at most {most:,} is allowed. Download the model again."
 
 
+def wrong_type(path: str, key: str, value: object, wanted: str) -> str:
+    return f"{path} says {key} = {value!a:.60}; it should be {wanted}. Download the model again."
+
+
+def no_config(part: str) -> str:
+    return f"The {part} of this model has no config.json. Download the model again."
+
+
+def tokenizer_does_not_fit(part: str, what: str, number: int, most: int) -> str:
+    return (
+        f"The {part} doesn't fit the text encoder of this model: its {what} is {number:,}; at most "
+        f"{most:,} fits. Download the model again."
+    )
+
+
+DAMAGED_FILES = "Its files are probably damaged or don't fit together; download it again."
+
+
 def cannot_do(title: str, task: str) -> str:
     return f"{title} can't do {task}."
 

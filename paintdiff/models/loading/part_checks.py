@@ -34,6 +34,8 @@ from paintdiff.system.regular_files import explain_not_a_file
 INDEX = "model_index.json"
 CONFIG = "config.json"
 _SCHEDULER_CONFIG = "scheduler_config.json"
+MIN_PROMPT_TOKENS = 3
+"""A beginning, a word and an end."""
 _SAFE_LIBRARIES = ("diffusers", "transformers")
 _WEIGHTS = (".safetensors", ".bin")
 _PIECES = ".index.json"
@@ -74,6 +76,8 @@ def check_pipeline(folder: Path, left_out: Collection[str]) -> None:
             raise UnsafeWeightsError(messages.index_of_its_own(part.name))
         if part.is_dir():
             check_part(part)
+        if _is_network(*value) and not (part / CONFIG).is_file():
+            raise ModelLoadError(messages.no_config(name))
 
 
 def _check_class(folder: Path, name: str, value: Any) -> None:
@@ -97,6 +101,15 @@ def is_part_class(library_name: str, class_name: object) -> bool:
     )
     class_ = getattr(library, class_name, None) if isinstance(class_name, str) else None
     return isinstance(class_, type) and issubclass(class_, bases)
+
+
+def _is_network(library_name: str, class_name: str) -> bool:
+    import diffusers  # noqa: PLC0415 (takes seconds)
+    import transformers  # noqa: PLC0415
+
+    library = {"diffusers": diffusers, "transformers": transformers}[library_name]
+    bases = (diffusers.ModelMixin, transformers.PreTrainedModel)
+    return issubclass(getattr(library, class_name), bases)
 
 
 def check_part(folder: Path) -> None:
@@ -128,6 +141,7 @@ def check_part(folder: Path) -> None:
         path = folder / _SCHEDULER_CONFIG
         for key, number in _iterate_numbers(path, _read_config(path)):
             _check_number(path, key, number, MAX_TIMESTEPS)
+        _check_types(path, _read_config(path))
 
 
 def _check_entry(entry: os.DirEntry[str]) -> None:
@@ -170,6 +184,15 @@ def check_config(path: Path, tensors: int) -> None:
             layers = [number for _key, number in _iterate_numbers(path, {key: value})]
             together *= max((number for number in layers if isinstance(number, int)), default=1)
     _check_number(path, f"the product of all {_LAYERS_OF_BLOCKS}", together, most_layers)
+    _check_types(path, config)
+
+
+def _check_types(path: Path, config: Mapping[str, Any]) -> None:
+    from paintdiff.models.loading.config_types import find_wrong_value  # noqa: PLC0415 (seconds)
+
+    wrong = find_wrong_value(config)
+    if wrong is not None:
+        raise ModelLoadError(messages.wrong_type(_format_path(path), *wrong))
 
 
 def check_prompt_tokens(tokenizer: Any, part: str) -> None:
@@ -179,11 +202,11 @@ def check_prompt_tokens(tokenizer: Any, part: str) -> None:
     """
     pads = type(tokenizer).__name__.startswith(("CLIP", "Bert"))
     most: object = tokenizer.model_max_length
-    fits = isinstance(most, int) and 0 < most <= MAX_PROMPT_TOKENS
+    fits = isinstance(most, int) and MIN_PROMPT_TOKENS <= most <= MAX_PROMPT_TOKENS
     if pads and not fits:
         raise ModelLoadError(
             messages.prompts_too_long(part, most, MAX_PROMPT_TOKENS)
-            if isinstance(most, (int, float))
+            if isinstance(most, (int, float)) and most > MAX_PROMPT_TOKENS
             else messages.no_prompt_length(part, most)
         )
 

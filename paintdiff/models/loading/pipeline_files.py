@@ -199,7 +199,26 @@ def _check_tokenizers(pipeline: Any) -> None:
     for part, component in pipeline.components.items():
         if isinstance(component, transformers.PreTrainedTokenizerBase):
             check_prompt_tokens(component, part)
+            encoder = getattr(pipeline, part.replace("tokenizer", "text_encoder"), None)
+            if isinstance(encoder, transformers.PreTrainedModel):
+                _check_fits_encoder(component, part, encoder)
             component("a")
+
+
+def _check_fits_encoder(tokenizer: Any, part: str, encoder: Any) -> None:
+    """Raise ModelLoadError for tokens or prompts of which the encoder has no weights."""
+    most = encoder.get_input_embeddings().num_embeddings - 1
+    largest = max(tokenizer.all_special_ids, default=0)
+    if largest > most:
+        raise ModelLoadError(
+            messages.tokenizer_does_not_fit(part, "largest special token", largest, most)
+        )
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    length = tokenizer.model_max_length
+    if type(tokenizer).__name__.startswith("CLIP") and positions and length > positions:
+        raise ModelLoadError(
+            messages.tokenizer_does_not_fit(part, "model_max_length", length, positions)
+        )
 
 
 def _load_quantized_denoiser(

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from paintdiff.errors import ModelError, ModelLoadError, PresetError, UnsafeWeightsError
 from paintdiff.models.catalog.catalog import Catalog
 from paintdiff.models.loading import pipelines
+from paintdiff.models.loading.config_types import find_wrong_value
 from paintdiff.models.loading.prediction_types import read_yaml_prediction
 from paintdiff.models.registry.model_rows import ModelRow
 from paintdiff.models.upscaling.spandrel_networks import Use, load_descriptor
@@ -72,6 +73,47 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
     with pytest.raises((ModelError, PresetError), match=r"at most|model_max_length|list"):
         pipelines.load_pipeline(row_of(folder), "cpu", "float32")
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value", "reason"),
+    [
+        ("vae/config.json", "scaling_factor", "cuda", "should be a number"),
+        ("vae/config.json", "sample_size", {"": {}}, "should be a number"),
+        ("vae/config.json", "block_out_channels", 8, "should be a list"),
+        ("vae/config.json", "down_block_types", ["DownEncoderBlock2D", 4], "should be a text"),
+        ("unet/config.json", "freq_shift", {"": {}}, "should be a number"),
+        ("unet/config.json", "layers_per_block", ["1", 1], "should be a number"),
+        ("unet/config.json", "act_fn", ["silu", 1.5], "should be a text"),
+        ("scheduler/scheduler_config.json", "timestep_spacing", -1, "should be a text"),
+        ("scheduler/scheduler_config.json", "beta_end", "0.02", "should be a number"),
+        ("tokenizer/tokenizer_config.json", "eos_token", "int4", "doesn't fit the text encoder"),
+        ("tokenizer/tokenizer_config.json", "model_max_length", 1, "no usable model_max_length"),
+        ("tokenizer/tokenizer_config.json", "model_max_length", 1000, "at most 77 fits"),
+    ],
+)
+def test_a_configuration_that_would_fail_while_painting_is_refused(
+    folder: Path, name: str, key: str, value: Any, reason: str
+) -> None:
+    change(folder / name, **{key: value})
+    with pytest.raises(ModelLoadError, match=reason) as refused:
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
+    assert str(folder.parent) not in str(refused.value)
+
+
+def test_values_that_models_have_are_accepted() -> None:
+    config = {"_class_name": "UNet2DConditionModel", "freq_shift": 0.5, "sample_size": [64, 48]}
+    config |= {"layers_per_block": [1, 2], "transformer_layers_per_block": [[1, 2], 3]}
+    config |= {"mid_block_type": None, "only_cross_attention": [True, False], "encoder_hid_dim": {}}
+    assert find_wrong_value(config) is None
+    assert find_wrong_value({"_class_name": "Unknown", "a": {}}) is None
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_part_without_a_configuration_is_named(folder: Path, part: str) -> None:
+    (folder / part / "config.json").unlink()
+    with pytest.raises(ModelLoadError, match=rf"The {part} of this model has no config\.json"):
+        pipelines.load_pipeline(row_of(folder), "cpu", "float32")
 
 
 @pytest.mark.parametrize(

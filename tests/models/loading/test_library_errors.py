@@ -50,6 +50,11 @@ def test_an_allocation_that_failed_is_known_on_every_device(error: Exception) ->
     assert isinstance(as_memory_error(error), MemoryBudgetError)
 
 
+def test_an_untyped_error_says_what_to_do() -> None:
+    shown = str(make_load_error("The model It can't be loaded", TypeError("/secret")))
+    assert "unexpected error. Its files are probably damaged" in shown and "secret" not in shown
+
+
 @pytest.mark.parametrize("error", SOMETHING_ELSE, ids=str)
 def test_other_errors_are_not_taken_for_it(error: Exception) -> None:
     assert as_memory_error(error) is None
