@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 if TYPE_CHECKING:
@@ -82,6 +83,19 @@ class TimedProtocol(H11Protocol):
         self._reading_seconds = 0.0
         super().on_response_complete()
         self._time_header()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that can't be parsed, unless the app has begun to answer its header."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.abort()
+            return
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()
+                return
+            cycle.disconnected = True  # the app's own response is dropped
+        super().send_400_response(msg)
 
     def pause_writing(self) -> None:
         """Start the timer of a visitor who reads slowly."""

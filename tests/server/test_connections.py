@@ -118,6 +118,22 @@ def test_many_slow_visitors_lock_out_nobody(port: int, begun: bytes) -> None:
             each.close()
 
 
+@pytest.mark.parametrize(("path", "host"), [("/", "evil"), ("/endless", "x")])
+def test_a_body_that_breaks_off_within_a_request_leaves_nothing_in_the_log(
+    port: int, caplog: pytest.LogCaptureFixture, path: str, host: str
+) -> None:
+    """It is answered by the connection, while the app has begun to answer the header."""
+    header = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connected(port, header.encode() + b"no number\r\n") as visitor:
+        assert visitor.recv(1000).startswith(b"HTTP/1.1 400")
+    with connected(port, header.encode()) as visitor:
+        time.sleep(0.2)
+        visitor.sendall(b"no number\r\n")
+        visitor.recv(1000)
+    assert is_answered(port)
+    assert not [each for each in caplog.records if each.levelname in ("ERROR", "CRITICAL")]
+
+
 def test_a_visitor_who_does_not_read_is_given_up(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
