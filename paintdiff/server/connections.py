@@ -9,7 +9,6 @@ from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
-import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ class TimedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answer a request that can't be parsed, unless the app has begun to answer its header."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
-        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        if self.conn.our_state.__name__ not in ("IDLE", "SEND_RESPONSE"):
             self.transport.abort()
             return
         if cycle is not None and not cycle.response_complete:

@@ -8,7 +8,7 @@ import fastapi
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from paintdiff.errors import EngineError
+from paintdiff.errors import EngineError, JobNotFoundError
 from paintdiff.gallery.variations import MAX_VARIATIONS, KnownModels, Wish, make_variations
 from paintdiff.jobs.events import Cancelled, Failed, Finished, Queued
 from paintdiff.jobs.requests import count_pictures
@@ -18,7 +18,6 @@ from paintdiff.ui.common.job_errors import describe_error
 from paintdiff.ui.gallery import messages
 from paintdiff.ui.gallery.answers import answer_errors, answer_json
 from paintdiff.ui.gallery.pictures import find_picture
-from paintdiff.ui.run import job_view
 
 if TYPE_CHECKING:
     from paintdiff.gallery.gallery import Gallery
@@ -80,8 +79,11 @@ def _find_job(context: PageContext, job_id: str) -> Job:
     Raises:
         HTTPException: There is none.
     """
-    job = job_view.find_job(context.engine, job_id)
-    if job is None:
+    try:
+        job = context.engine.job(job_id)
+    except JobNotFoundError as error:
+        raise HTTPException(404, messages.RUN_GONE) from error
+    if not current_identity.get().may_see(job.owner):
         raise HTTPException(404, messages.RUN_GONE)
     return job
 
