@@ -247,6 +247,10 @@ def test_a_selection_is_compared_and_downloaded(studio: Studio) -> None:
     )
     places = [each.evaluate("each => each.style.transform") for each in images.all()]
     assert places[0] == places[1], "both show the same part"
+    settings = dialog.get_by_role("region", name="Settings that differ")
+    settings.focus()
+    page.keyboard.press("ArrowDown")
+    assert images.nth(0).evaluate("each => each.style.transform") == places[0], "settings scroll"
     dialog.locator("[data-do=fit-all]").click()
     assert images.nth(1).evaluate("each => each.clientWidth") == before
     dialog.get_by_role("button", name="Open picture 2").click()

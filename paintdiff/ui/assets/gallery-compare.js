@@ -158,6 +158,7 @@ window.paintdiff.GalleryCompare = (() => {
       const pans = { ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
       const acts = { "+": "larger", "=": "larger", "-": "smaller", 0: "fit" };
       const [pane] = this.#panes;
+      if (event.key in pans && event.target.closest(".compare-settings")) return; // it scrolls
       if (event.key in pans && pane) {
         const [x, y] = pans[event.key];
         pane.pan(x * pane.view.clientWidth * PAN_PART, y * pane.view.clientHeight * PAN_PART);

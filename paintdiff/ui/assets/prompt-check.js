@@ -42,6 +42,7 @@ window.paintdiff.promptCheck = (() => {
     box.closest(".block").after(help);
     box.setAttribute("aria-describedby", tokens.id);
     const paper = make("div", "prompt-paper");
+    box.dir = paper.dir = "auto"; // right to left where the prompt is
     paper.setAttribute("aria-hidden", "true");
     paper.append(make("div", "prompt-ink"));
     box.after(paper);
@@ -214,7 +215,8 @@ window.paintdiff.promptCheck = (() => {
     tokens.textContent = counted ? messages.tokens(counted.tokens, counted.room, counted.chunks) : "";
     const marks = marksOf(box, state);
     const chipsOf = (mark) => mark.choices.map((each) => replacing(box, mark, each));
-    const mistakes = marks.filter(({ kind }) => kind === "mistake");
+    const refused = new Set(notesOf(box, ".error").map((note) => note.textContent)); // what Generate has just said
+    const mistakes = marks.filter(({ kind, message }) => kind === "mistake" && !refused.has(message));
     const ends = marks.filter(({ kind }) => kind === "unread");
     const spelt = marks.filter(({ kind, choices }) => kind === "unknown" && choices.length > 0);
     const isTooLong = box.value.length > MOST_CHARACTERS;
@@ -233,7 +235,8 @@ window.paintdiff.promptCheck = (() => {
       place.append(item("advice", offer.advice, [chip(messages.OPEN_MODELS, openModels)]));
       items.push(place);
     }
-    hideRepeated(box, [...(offer && isLost ? marks : spelt.slice(0, MOST_SUGGESTIONS))].map(({ start, end }) => box.value.slice(start, end)));
+    const named = offer && isLost ? marks : spelt.slice(0, MOST_SUGGESTIONS);
+    hideRepeated(box, named.map(({ start, end }) => box.value.slice(start, end)));
     const said = items.map((each) => each.textContent).join("\n");
     const isSame = place.dataset.said === said && place.dataset.text === box.value;
     if (isSame) return;  // else a reader would hear it again
@@ -241,10 +244,14 @@ window.paintdiff.promptCheck = (() => {
     place.replaceChildren(...items);
   }
 
+  function notesOf(box, kind) {
+    return [...box.closest(".studio")?.querySelectorAll(`[id$=note-prompt] .note${kind}`) ?? []];
+  }
+
   // After a run its own sentences stand below the prompt. Those about words that are named here would say it twice.
   function hideRepeated(box, words) {
     const named = new Set(words.map((word) => word.normalize("NFC").toLowerCase()));
-    for (const note of box.closest(".studio")?.querySelectorAll("[id$=note-prompt] .note[data-words]") ?? []) {
+    for (const note of notesOf(box, "[data-words]")) {
       const about = note.dataset.words.split(" ").filter((word) => /\p{L}/u.test(word));
       const isRepeated = about.length > 0 && about.every((word) => named.has(word));
       note.hidden = isRepeated;

@@ -83,9 +83,13 @@ def show_notes(
     """Return the updates that show one message beside the setting `field`, and clear all others.
 
     The markup of `choices` follows the message. `places[""]` takes messages about no setting, or
-    about one that isn't on the page.
+    about one that isn't on the page. Beside its setting a message needn't name the field.
     """
-    place = places.get(field or "", places[""])
+    place = places.get(field or "")
+    if place is None:
+        place = places[""]
+    else:
+        message = message.removeprefix(f"{field}: ")
     return {**clear_notes(places.values()), place: message_markup.note([message]) + choices}
 
 

@@ -183,7 +183,8 @@ def look_dialog() -> str:
     return (
         f'<dialog id="look-dialog" aria-label="{escape(messages.PICTURE)}">'
         '<div class="look-place"></div>'
-        '<div class="look-about"><div><p class="look-words"></p><p class="look-settings"></p></div>'
+        '<div class="look-about"><div><p class="look-words" dir="auto"></p>'
+        '<p class="look-settings"></p></div>'
         f'<div class="acts">{send_menu()}'
         f'<a class="save" href="" download>{_ARROW}<span>{escape(messages.DOWNLOAD)}</span></a>'
         f'<button type="button" class="act" data-close-look>{escape(messages.CLOSE)}</button>'

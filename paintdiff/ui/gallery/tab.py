@@ -195,7 +195,7 @@ def _detail_dialog() -> str:
         f"{_arrow('next', messages.NEXT, 'M8 4l6 6-6 6')}"
         f"{_arrow('close', common.CLOSE, _CROSS)}</div>"
         '<p class="gallery-problem" role="alert"></p>'
-        '<p class="gallery-prompt"></p><p class="gallery-note"></p>'
+        '<p class="gallery-prompt" dir="auto"></p><p class="gallery-note"></p>'
         f'<div class="gallery-rate">{_ratings()}</div>'
         f'<div class="acts"><button type="button" class="act" data-send="text_to_image">'
         f"{escape(messages.USE_SETTINGS)}</button>{markup.send_menu()}"
@@ -258,7 +258,8 @@ def _compare_dialog() -> str:
         f'<div class="gallery-top"><h2>{escape(messages.COMPARE)}</h2>{"".join(buttons)}</div>'
         '<div class="compare-panes" tabindex="0" role="group" '
         f'aria-label="{escape(messages.COMPARE_KEYS)}"></div>'
-        f'<div class="compare-settings"><table aria-label="{escape(messages.DIFFERENCES)}" '
+        f'<div class="compare-settings" tabindex="0" role="region" '
+        f'aria-label="{escape(messages.DIFFERENCES)}"><table '
         f'data-without="{escape(messages.FILE)}"></table>'
         "</div></dialog>"
     )

@@ -64,6 +64,16 @@ def test_a_note_stands_below_what_was_laid_out_last(
         add_note(IDS, "nowhere")
 
 
+def test_beside_its_setting_a_message_does_not_name_the_field(
+    laid_out: tuple[dict[str, Note], gr.Slider],
+) -> None:
+    notes, _ = laid_out
+    message = "width: must be at least 32, not -5."
+    assert ">Must be at least 32" in show_notes(notes, "width", message)[notes["width"]]
+    elsewhere = show_notes({"": notes[""]}, "width", message)
+    assert ">Width: must be at least 32" in elsewhere[notes[""]]
+
+
 def test_boards_are_told_of_what_changes(laid_out: tuple[dict[str, Note], gr.Slider]) -> None:
     notes, strength = laid_out
     first, second = notes["strength"].board, notes[""].board
