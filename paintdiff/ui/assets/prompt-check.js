@@ -215,7 +215,8 @@ window.paintdiff.promptCheck = (() => {
     tokens.textContent = counted ? messages.tokens(counted.tokens, counted.room, counted.chunks) : "";
     const marks = marksOf(box, state);
     const chipsOf = (mark) => mark.choices.map((each) => replacing(box, mark, each));
-    const mistakes = marks.filter(({ kind }) => kind === "mistake");
+    const refused = new Set(notesOf(box, ".error").map((note) => note.textContent)); // what Generate has just said
+    const mistakes = marks.filter(({ kind, message }) => kind === "mistake" && !refused.has(message));
     const ends = marks.filter(({ kind }) => kind === "unread");
     const spelt = marks.filter(({ kind, choices }) => kind === "unknown" && choices.length > 0);
     const isTooLong = box.value.length > MOST_CHARACTERS;
@@ -243,10 +244,14 @@ window.paintdiff.promptCheck = (() => {
     place.replaceChildren(...items);
   }
 
+  function notesOf(box, kind) {
+    return [...box.closest(".studio")?.querySelectorAll(`[id$=note-prompt] .note${kind}`) ?? []];
+  }
+
   // After a run its own sentences stand below the prompt. Those about words that are named here would say it twice.
   function hideRepeated(box, words) {
     const named = new Set(words.map((word) => word.normalize("NFC").toLowerCase()));
-    for (const note of box.closest(".studio")?.querySelectorAll("[id$=note-prompt] .note[data-words]") ?? []) {
+    for (const note of notesOf(box, "[data-words]")) {
       const about = note.dataset.words.split(" ").filter((word) => /\p{L}/u.test(word));
       const isRepeated = about.length > 0 && about.every((word) => named.has(word));
       note.hidden = isRepeated;
