@@ -23,7 +23,7 @@ EXPECTED = {
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), "a number"),
     **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
-    "string_type": "a text",
+    "string_type": "text",
     "tuple_type": "a list",
 }
 FIXED = {
@@ -32,6 +32,7 @@ FIXED = {
     "string_too_short": "must not be empty",
 }
 _SHOWN_CHARACTERS = 60
+_SHOWN_BITS = 200
 
 
 def beyond_limit(kind: str, limit: float, value: object) -> str:
@@ -51,6 +52,8 @@ def too_many_entries(count: int, most: int) -> str:
 
 
 def _show(value: object) -> str:
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:  # Python may refuse to print it
+        return f"a number of {value.bit_length()} bits"
     return f"{value:.15g}" if isinstance(value, float) else repr(value)[:_SHOWN_CHARACTERS]
 
 

@@ -104,7 +104,7 @@ def test_the_engines_requests_are_the_schema(client: TestClient) -> None:
     assert (unknown.status_code, unknown.json()["field"]) == (422, "kind")
     assert "text_to_image" in unknown.json()["detail"]
     missing = client.post("/api/jobs", json={"kind": "inpaint", "prompt": "a"}).json()
-    assert (missing["field"], missing["detail"]) == ("image", "image: Field required.")
+    assert (missing["field"], missing["detail"]) == ("image", "image: is missing.")
     more = client.post("/api/jobs", json={**QUICK, "foo": 1}).json()
     assert more["field"] == "foo"
 

@@ -123,7 +123,7 @@ def test_unknown_fields_are_named_in_the_warnings(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("fields", "field", "said"),
     [
-        ({"prompt": 1}, "prompt", "string"),
+        ({"prompt": 1}, "prompt", "text"),
         ({"width": 3}, "width", "32"),
         ({"seed": -1}, "seed", "0"),
         ({"model": "mino"}, "model", "no model 'mino'"),

@@ -27,6 +27,9 @@ from paintdiff.jobs.requests import TextToImage
         ({"colour": "red"}, "colour: isn't a setting."),
         ({"sampler": ""}, "sampler: must not be empty."),
         ({"controls": 3}, "controls: must be a list, not 3."),
+        ({"prompt": 1}, "prompt: must be text, not 1."),
+        ({"steps": 1 << 20_000}, "steps: isn't a setting."),
+        ({"width": 1 << 20_000}, "width: must be at most 4096, not a number of 20001 bits."),
     ],
 )
 def test_an_invalid_value_is_named_with_its_limit(values: dict[str, Any], said: str) -> None:

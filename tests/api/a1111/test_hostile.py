@@ -36,10 +36,10 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("path", "fields", "field", "said"),
     [
-        ("txt2img", {"prompt": 1}, "prompt", "string"),
-        ("txt2img", {"prompt": "a" * 10_001}, "prompt", "10000"),
-        ("txt2img", {"steps": "many"}, "steps", "integer"),
-        ("txt2img", {"steps": 2.5}, "steps", "integer"),
+        ("txt2img", {"prompt": 1}, "prompt", "text"),
+        ("txt2img", {"prompt": "a" * 10_001}, "prompt", "10,000"),
+        ("txt2img", {"steps": "many"}, "steps", "whole number"),
+        ("txt2img", {"steps": 2.5}, "steps", "whole number"),
         ("txt2img", {"steps": 0}, "steps", "1"),
         ("txt2img", {"steps": 100_000}, "steps", "1000"),
         ("txt2img", {"cfg_scale": 1e9}, "cfg_scale", "50"),
@@ -148,7 +148,7 @@ def send(client: TestClient, path: str, body: dict[str, Any]) -> Any:
         ("img2img", {"init_images": [TEXT_FILE]}, "init_images", "PNG, JPEG or WebP"),
         ("img2img", {"init_images": ["???"]}, "init_images", "base64"),
         ("img2img", {"init_images": [""]}, "init_images", "picture"),
-        ("img2img", {"init_images": [7]}, "init_images.0", "string"),
+        ("img2img", {"init_images": [7]}, "init_images.0", "text"),
         (
             "img2img",
             {"init_images": ["http://127.0.0.1:7860/x.png"]},

@@ -331,7 +331,7 @@ def test_an_unknown_model(ai: OpenAI) -> None:
         ({"mask": encode(Image.new("RGB", (128, 128)))}, "mask", "transparent"),
         ({"n": 11}, "n", "10"),
         ({"image": [hole()] * 17}, "image", "16"),
-        ({"prompt": "a" * 10_001}, "prompt", "10000"),
+        ({"prompt": "a" * 10_001}, "prompt", "10,000"),
     ],
 )
 def test_wrong_edits(ai: OpenAI, values: dict[str, Any], param: str, said: str) -> None:
