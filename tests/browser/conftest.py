@@ -167,7 +167,7 @@ def context(regular: BrowserContext) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def tab(context: BrowserContext) -> Page:
+def kept_tab(context: BrowserContext) -> Page:
     """The regular visitor's own tab, as good as new. It keeps its process from test to test, and
     opens the page in two thirds of the time that a new one takes.
     """
@@ -197,9 +197,9 @@ def open_page(page: Page, url: str) -> Studio:
 
 
 @pytest.fixture
-def studio(tab: Page, url: str) -> Iterator[Studio]:
+def studio(kept_tab: Page, url: str) -> Iterator[Studio]:
     """The page, ready to be used; afterwards nothing of it runs on."""
-    studio = open_page(tab, url)
+    studio = open_page(kept_tab, url)
     yield studio
     studio.stop()
     assert studio.script_errors == []

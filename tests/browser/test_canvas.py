@@ -30,7 +30,7 @@ def app() -> Iterator[CanvasApp]:
 
 
 @pytest.fixture
-def visit(app: CanvasApp, browser: Browser, tab: Page) -> Iterator[Callable[..., Easel]]:
+def visit(app: CanvasApp, browser: Browser, kept_tab: Page) -> Iterator[Callable[..., Easel]]:
     """Opens the page on a desktop with `ratio` pixels of the screen in one of the page; afterwards
     no script may have failed.
     """
@@ -38,7 +38,7 @@ def visit(app: CanvasApp, browser: Browser, tab: Page) -> Iterator[Callable[...,
     sharp = ExitStack()
 
     def open_with(name: str = "easel-canvas", ratio: int = 1) -> Easel:
-        page = tab
+        page = kept_tab
         if ratio > 1:
             page = sharp.enter_context(browser.new_context(device_scale_factor=ratio)).new_page()
         page.set_viewport_size({"width": 1100, "height": 800})

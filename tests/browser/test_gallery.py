@@ -59,9 +59,9 @@ def address(own: Path, gallery: Gallery) -> Iterator[str]:
 
 
 @pytest.fixture
-def studio(tab: Page, address: str) -> Iterator[Studio]:
+def studio(kept_tab: Page, address: str) -> Iterator[Studio]:
     """The page with the Gallery tab open."""
-    studio = open_gallery(tab, address)
+    studio = open_gallery(kept_tab, address)
     yield studio
     assert studio.script_errors == []
     assert studio.page.evaluate("window.hacked") is None

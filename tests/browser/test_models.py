@@ -51,9 +51,9 @@ def address(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def page(tab: Page, address: str) -> Iterator[Studio]:
+def page(kept_tab: Page, address: str) -> Iterator[Studio]:
     """The page with the Models tab open."""
-    studio = open_page(tab, address)
+    studio = open_page(kept_tab, address)
     open_models(studio)
     yield studio
     assert studio.script_errors == []
@@ -194,10 +194,10 @@ def test_a_model_that_comes_later_is_used_pinned_and_gone(
     assert fresh.script_errors == []
 
 
-def test_nothing_is_asked_for_until_the_tab_is_opened(tab: Page, address: str) -> None:
+def test_nothing_is_asked_for_until_the_tab_is_opened(kept_tab: Page, address: str) -> None:
     asked: list[str] = []
-    tab.on("request", lambda request: asked.append(request.url))
-    studio = open_page(tab, address)
+    kept_tab.on("request", lambda request: asked.append(request.url))
+    studio = open_page(kept_tab, address)
     studio.page.wait_for_timeout(1500)
     assert not [url for url in asked if "/models/" in url]
     expect(studio.page.locator(".thing")).to_have_count(0)
