@@ -173,4 +173,4 @@ def test_a_time_budget_leaves_what_it_chooses_open(tab: PaintingTab, engine: Fak
     assert isinstance(request, TextToImage)
     assert request.time_budget_seconds == 10
     assert (request.num_inference_steps, request.profile, request.width) == (None, None, None)
-    assert "greater than 0" in said(tab, "time_budget_seconds", time_budget_seconds=-1)
+    assert "more than 0" in said(tab, "time_budget_seconds", time_budget_seconds=-1)
