@@ -119,6 +119,10 @@ FETCH_TOO_SLOW = "The picture takes too long to arrive from its URL."
 TOO_MANY_FETCHES = "Too many pictures are being fetched from URLs. Try again in a moment."
 
 
+def too_many_fetches_of_yours(most: int) -> str:
+    return f"At most {most} of your requests may fetch pictures at once. Try again in a moment."
+
+
 def too_many_urls(most: int) -> str:
     return f"A request has at most {most} URLs of pictures."
 

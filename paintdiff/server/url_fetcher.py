@@ -8,19 +8,25 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from paintdiff.errors import RequestError
 from paintdiff.server import messages
+from paintdiff.server.identities import current_identity
+from paintdiff.server.visitors import current_visitor
 
 MAX_BYTES = 16 * 2**20
 MAX_SECONDS = 20.0
 MAX_REDIRECTS = 5
 MAX_URL_CHARACTERS = 2048
 MAX_AT_ONCE = 8
+MAX_AT_ONCE_PER_VISITOR = 2
+"""How many of them may be one visitor's, who can name servers that answer slowly."""
 _CHUNK_BYTES = 64 * 1024
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LEAST_HIGH_PORT = 1024
@@ -87,7 +93,8 @@ class UrlFetcher:
     ) -> None:
         self._resolve = resolver
         self._is_allowed = is_allowed
-        self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
+        self._counting = threading.Lock()
+        self._fetching = Counter[tuple[str, bool]]()  # by visitor, and whether limits hold for them
         self._tls = ssl.create_default_context()
 
     def fetch(self, url: str, max_bytes: int = MAX_BYTES) -> bytes:
@@ -95,24 +102,46 @@ class UrlFetcher:
 
         Raises:
             RequestError: The URL can't be used, leads to a private network, or what is there is too
-                large, too slow, or an error; or too many are being fetched.
+                large, too slow, or an error; or too many are being fetched, of the visitor or
+                altogether.
         """
-        if not self._places.acquire(blocking=False):
-            raise RequestError(messages.TOO_MANY_FETCHES)
+        with self._take_place():
+            try:
+                return self._follow(url, max_bytes)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if isinstance(error, RequestError):
+                    raise
+                raise RequestError(messages.NOT_FETCHED) from error
+
+    @contextmanager
+    def _take_place(self) -> Generator[None]:
+        """Count a fetch of the current visitor while it lasts.
+
+        Whoever sees everything on this machine may take all places. All visitors whose addresses
+        are hidden count as one.
+        """
+        visitor = current_visitor.get()
+        sharer = visitor, bool(visitor) or not current_identity.get().sees_all
+        with self._counting:
+            if sharer[1] and self._fetching[sharer] >= MAX_AT_ONCE_PER_VISITOR:
+                raise RequestError(messages.too_many_fetches_of_yours(MAX_AT_ONCE_PER_VISITOR))
+            if self._fetching.total() >= MAX_AT_ONCE:
+                raise RequestError(messages.TOO_MANY_FETCHES)
+            self._fetching[sharer] += 1
         try:
-            end = time.monotonic() + MAX_SECONDS
-            for _ in range(MAX_REDIRECTS + 1):
-                found = self._fetch_once(self._find_target(url), max_bytes, end)
-                if isinstance(found, bytes):
-                    return found
-                url = urljoin(url, found)
-            raise RequestError(messages.too_many_redirects(MAX_REDIRECTS))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            if isinstance(error, RequestError):
-                raise
-            raise RequestError(messages.NOT_FETCHED) from error
+            yield
         finally:
-            self._places.release()
+            with self._counting:
+                self._fetching -= Counter([sharer])
+
+    def _follow(self, url: str, max_bytes: int) -> bytes:
+        end = time.monotonic() + MAX_SECONDS
+        for _ in range(MAX_REDIRECTS + 1):
+            found = self._fetch_once(self._find_target(url), max_bytes, end)
+            if isinstance(found, bytes):
+                return found
+            url = urljoin(url, found)
+        raise RequestError(messages.too_many_redirects(MAX_REDIRECTS))
 
     def _find_target(self, url: str) -> _Target:
         if len(url) > MAX_URL_CHARACTERS or not url.isascii() or not url.isprintable():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from paintdiff.errors import RequestError
 from paintdiff.server import url_fetcher
+from paintdiff.server.identities import THIS_MACHINE, Identity, current_identity
 from paintdiff.server.url_fetcher import UrlFetcher, is_public, resolve
+from paintdiff.server.visitors import current_visitor
 
 FILE = b"\x89PNG" + b"x" * 100_000
 
@@ -222,25 +225,78 @@ def test_a_name_is_looked_up_once_and_all_its_addresses_are_checked(site: int) -
         mixed.fetch("http://mixed.test/")
 
 
-def test_so_many_are_fetched_at_once_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(url_fetcher, "MAX_AT_ONCE", 1)
-    entered, leave = threading.Event(), threading.Event()
+class Waiting:
+    """Fetches that wait for their name server, each of a visitor."""
 
-    def look_up(host: str, port: int) -> list[str]:
-        entered.set()
-        leave.wait(60)
+    def __init__(self) -> None:
+        self._leave = threading.Event()
+        self._entered = threading.Semaphore(0)
+        self._threads: list[threading.Thread] = []
+        self.fetcher = UrlFetcher(self._look_up)
+
+    def _look_up(self, host: str, port: int) -> list[str]:
+        self._entered.release()
+        self._leave.wait(60)
         return []
 
-    fetcher = UrlFetcher(look_up)
+    def _fetch(self, visitor: str, identity: Identity) -> None:
+        current_visitor.set(visitor)
+        current_identity.set(identity)
+        with pytest.raises(RequestError, match="private network"):
+            self.fetcher.fetch("http://slow.test/")
 
-    def wait() -> None:
-        with pytest.raises(RequestError):
-            fetcher.fetch("http://one.test/")
+    def begin(self, visitor: str = "", identity: Identity = THIS_MACHINE) -> None:
+        """Begin a fetch, and return once it waits."""
+        run = copy_context().run
+        thread = threading.Thread(target=run, args=(self._fetch, visitor, identity))
+        thread.start()
+        self._threads.append(thread)
+        assert self._entered.acquire(timeout=60)
 
-    first = threading.Thread(target=wait)
-    first.start()
-    entered.wait(60)
-    with pytest.raises(RequestError, match="Too many"):
-        fetcher.fetch("http://two.test/")
-    leave.set()
-    first.join()
+    def refuses(self, visitor: str = "", identity: Identity = THIS_MACHINE) -> str:
+        """Return why a fetch is refused at once."""
+
+        def fetch() -> str:
+            current_visitor.set(visitor)
+            current_identity.set(identity)
+            with pytest.raises(RequestError) as refused:
+                self.fetcher.fetch("http://refused.test/")
+            return str(refused.value)
+
+        return copy_context().run(fetch)
+
+    def end(self) -> None:
+        """Let all go on, and wait for them."""
+        self._leave.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture
+def waiting() -> Iterator[Waiting]:
+    fetches = Waiting()
+    yield fetches
+    fetches.end()
+
+
+def test_so_many_are_fetched_at_once_and_no_more(waiting: Waiting) -> None:
+    for _ in range(url_fetcher.MAX_AT_ONCE):
+        waiting.begin()
+    assert "Too many" in waiting.refuses()
+    assert "Too many" in waiting.refuses("192.0.2.1")
+    waiting.end()
+    with pytest.raises(RequestError, match="private network"):
+        waiting.fetcher.fetch("http://later.test/")
+
+
+def test_a_visitor_leaves_places_for_others(waiting: Waiting) -> None:
+    hidden = [Identity(name, sees_all=False) for name in ("one", "two", "three")]
+    for each in ("192.0.2.1", "192.0.2.1", "192.0.2.2"):
+        waiting.begin(each, hidden[0])
+    assert "At most 2 of your requests" in waiting.refuses("192.0.2.1", hidden[1])
+    for each in hidden[:2]:
+        waiting.begin("", each)
+    assert "At most 2 of your requests" in waiting.refuses("", hidden[2])
+    for _ in range(3):
+        waiting.begin()
+    assert "Too many" in waiting.refuses("192.0.2.2", hidden[0])
