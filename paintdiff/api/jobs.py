@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Request, Response
+from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, Discriminator, Field, Tag
 from starlette.concurrency import run_in_threadpool
@@ -139,8 +140,7 @@ def job_routes(context: ApiContext) -> APIRouter:
         pictures = (await run_in_threadpool(context.submissions.find, job_id)).pictures
         if index >= len(pictures):
             raise PictureNotFoundError(messages.NO_SUCH_PICTURE)
-        data = await run_in_threadpool(encode_png, pictures[index])
-        return Response(data, media_type="image/png", headers={"Cache-Control": "private"})
+        return await _send_picture(context, (job_id, index), pictures[index])
 
     def find_job(job_id: JobId) -> Job:
         return context.submissions.find(job_id)
@@ -177,6 +177,15 @@ def describe_job(job: Job) -> JobAnswer:
         request=job.request.without_image_data().model_dump(mode="json"),
         pictures=[_describe_picture(job, index, each) for index, each in enumerate(pictures)],
     )
+
+
+async def _send_picture(context: ApiContext, place: tuple[str, int], picture: Picture) -> Response:
+    """Return the response with a picture as a PNG. Slow readers don't hold a copy each."""
+    headers = {"Cache-Control": "private"}
+    if picture.path is not None and picture.path.is_file():
+        return FileResponse(picture.path, media_type="image/png", headers=headers)
+    data = await context.previews.get((*place, "png"), partial(encode_png, picture))
+    return Response(data, media_type="image/png", headers=headers)
 
 
 def _describe_picture(job: Job, index: int, picture: Picture) -> JobPicture:

@@ -140,6 +140,8 @@ class Engine:
         self._keeper = JobKeeper(journal)
         self._queue = JobQueue(queue_size)
         self._jobs = KnownJobs()
+        self._recalling = threading.Lock()
+        """Held to read a job's pictures again: those of many at once would fill the memory."""
         self._running: Job | None = None
         self._next_inputs: tuple[Job, DecodedInputs] | None = None
         """The decoded pictures of a job that starts at once. Those of jobs that have to wait aren't
@@ -354,24 +356,16 @@ class Engine:
         Of the finished jobs the last KEPT_JOBS are kept, as long as they take at most KEPT_BYTES;
         a journal knows more. Raises JobNotFoundError.
         """
-        with self._changed:
-            job = self._jobs.find(job_id)
-        if job is not None:
-            return job
-        job = self._keeper.find(job_id)
-        if job is None:
-            raise JobNotFoundError(messages.UNKNOWN_JOB)
-        if isinstance(job.request, Grid):
-            with suppress(PaintError):  # without its input images, or a model that is gone
-                job.cells = self._resolve(job.request).cells
-        with self._changed:
-            self._jobs.add(job)
-        return job
+        found = self._find_in_memory(job_id)
+        if found is not None:
+            return found
+        with self._recalling:
+            found = self._find_in_memory(job_id)  # another thread may have been faster
+            return self._recall(job_id) if found is None else found
 
     def remembers(self, job_id: str) -> bool:
         """Return whether a job is in memory, so that `job` needn't ask the journal."""
-        with self._changed:
-            return self._jobs.find(job_id) is not None
+        return self._find_in_memory(job_id) is not None
 
     def status(self) -> EngineStatus:
         """Return what the engine is doing now. Cheap; never imports torch."""
@@ -488,6 +482,22 @@ class Engine:
         if failure is not None:
             self._keeper.end(job, failure)
             job.emit(failure)
+
+    def _find_in_memory(self, job_id: str) -> Job | None:
+        with self._changed:
+            return self._jobs.find(job_id)
+
+    def _recall(self, job_id: str) -> Job:
+        """Return a job of the journal, and keep it in memory."""
+        job = self._keeper.find(job_id)
+        if job is None:
+            raise JobNotFoundError(messages.UNKNOWN_JOB)
+        if isinstance(job.request, Grid):
+            with suppress(PaintError):  # without its input images, or a model that is gone
+                job.cells = self._resolve(job.request).cells
+        with self._changed:
+            self._jobs.add(job)
+        return job
 
     def _note_cancelled(self, job: Job) -> None:
         self._keeper.end(job, job.latest)

@@ -67,6 +67,19 @@ def test_a_job_is_watched_to_its_picture(client: TestClient) -> None:
     assert client.get(f"/api/jobs/{job['id']}/pictures/1").status_code == 404
 
 
+def test_a_saved_picture_is_streamed_from_its_file(client: TestClient, served: Served) -> None:
+    """So many slow readers hold no copies of it."""
+    job = submit(client, QUICK)
+    url = wait(client, job["id"])["pictures"][0]["url"]
+    part = client.get(url, headers={"Range": "bytes=1-3"})
+    assert (part.status_code, part.content) == (206, b"PNG")
+    path = served.context.engine.job(job["id"]).pictures[0].path
+    assert path is not None
+    path.unlink()
+    gone = client.get(url)
+    assert gone.status_code == 507 and str(path.parent) not in gone.text
+
+
 def test_a_watcher_goes_on_after_the_last_event_it_saw(client: TestClient) -> None:
     job = submit(client, QUICK)
     events = watch(client, job["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -490,3 +491,37 @@ def test_pictures_of_earlier_jobs_have_their_pixels(
         found = third.job(painted.id).pictures
         assert [each.is_reduced for each in found] == [False, True, True]
         assert {each.size.width for each in found} == {64}
+
+
+class Recalling(GalleryJournal):
+    """A journal that counts how often it reads an earlier job, and how many at once."""
+
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__(gallery)
+        self.reads, self.at_once, self.most_at_once = 0, 0, 0
+
+    def find(self, job_id: str) -> Job | None:
+        self.reads += 1
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        time.sleep(0.2)  # so that others would come in
+        self.at_once -= 1
+        return super().find(job_id)
+
+
+def test_pictures_of_earlier_jobs_are_read_again_one_job_at_a_time(
+    manager: ModelManager, gallery: Gallery
+) -> None:
+    with open_engine(manager, gallery) as first:
+        ids = [first.submit(BOAT).id for _ in range(2)]
+        for each in ids:
+            first.job(each).result(120)
+    journal = Recalling(gallery)
+    with (
+        Engine(manager, store=PictureFolder(gallery.folder), journal=journal) as second,
+        ThreadPoolExecutor(6) as pool,
+    ):
+        found = list(pool.map(second.job, ids * 3))
+    assert [each.id for each in found] == ids * 3
+    assert len({id(each) for each in found}) == len(ids)
+    assert (journal.reads, journal.most_at_once) == (len(ids), 1)
