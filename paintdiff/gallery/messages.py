@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from paintdiff.imaging.geometry import Size
+
 # The database.
 
 DATABASE_BUSY = (
@@ -198,6 +200,10 @@ def file_too_large(name: str, limit: str) -> str:
 
 def cut_off(name: str) -> str:
     return f"{name} is cut off: the end of the PNG is missing."
+
+
+def fewer_pixels_than_it_says(size: Size) -> str:
+    return f"The picture is damaged: it says {size}, and its file is too small for that."
 
 
 PICTURE_WITHOUT_SIZE = "The picture is damaged: it has no size."

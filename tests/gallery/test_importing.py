@@ -147,6 +147,22 @@ def test_devices_and_pipes_are_named_and_not_waited_for(gallery: Gallery, tmp_pa
     assert "not a file" in reasons["pipe.png"] and "elsewhere" in reasons["device.png"]
 
 
+@pytest.mark.parametrize("side", [100_000, 2**31 - 1])
+def test_a_png_that_is_too_small_for_the_pixels_it_claims_is_damaged(
+    gallery: Gallery, tmp_path: Path, side: int
+) -> None:
+    path = tmp_path / "theirs" / "huge.png"
+    path.parent.mkdir()
+    Image.new("1", (8000, 8000)).save(path)  # compresses as well as any
+    assert import_folder(gallery, path.parent).imported == 1
+    data = bytearray(path.read_bytes())
+    data[16:24] = side.to_bytes(4, "big") * 2
+    path.with_name("larger.png").write_bytes(data)
+    report = import_folder(gallery, path.parent)
+    [(refused, reason)] = report.failed
+    assert refused.name == "larger.png" and f"{side}" in reason
+
+
 @pytest.mark.parametrize("seconds", [2**38, 253_402_300_799, -62_135_596_800, -(2**60)])
 def test_a_file_of_an_impossible_time_is_of_now(
     gallery: Gallery, tmp_path: Path, seconds: int, monkeypatch: pytest.MonkeyPatch

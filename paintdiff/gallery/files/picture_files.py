@@ -25,6 +25,8 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _START_BYTES = 32 * 2**20
 """How much of a large PNG is read for its settings, which come before its pixels."""
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_MOST_COMPRESSION = 1032
+"""How many bytes one byte of a PNG's pixels can become; each has 8 pixels at most."""
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _HASH_CHUNK_BYTES = 2**20
 MAX_PICTURE_BYTES = 4 * 2**30
@@ -75,7 +77,7 @@ def read_picture_file(path: Path) -> PictureFile:
     large = parsed is not None and parsed.format == "PNG"
     if large and last != _PNG_END:
         raise RequestError(messages.cut_off(path.name))
-    size = _read_png_size(start) if large else read_header(start).size
+    size = _read_png_size(start, state.st_size) if large else read_header(start).size
     settings, reason = _find_settings(parsed if large else start)
     return PictureFile(
         size=size,
@@ -97,11 +99,14 @@ def _read_time(state: os.stat_result) -> datetime:
     return time if MINYEAR < time.year < MAXYEAR else datetime.now(UTC)
 
 
-def _read_png_size(data: bytes) -> Size:
+def _read_png_size(data: bytes, file_bytes: int) -> Size:
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     if data[12:16] != b"IHDR" or not width or not height:
         raise RequestError(messages.PICTURE_WITHOUT_SIZE)
-    return Size(width, height)
+    size = Size(width, height)
+    if size.area > 8 * _MOST_COMPRESSION * file_bytes:
+        raise RequestError(messages.fewer_pixels_than_it_says(size))
+    return size
 
 
 def _find_settings(source: bytes | ImageFile | None) -> tuple[FoundSettings | None, str]:

@@ -142,7 +142,8 @@ def detect_part(folder: Path) -> DetectedWeights:
 
     Raises:
         ModelNotFoundError: The `config.json` is missing.
-        PresetError: The `config.json` is invalid.
+        ModelLoadError: The `config.json` isn't an object.
+        PresetError: Its number of channels is impossible.
     """
     config = read_json_file(folder / "config.json", dict[str, Any])
     class_name = str(config.get("_class_name") or _read_architecture(config) or "unknown")

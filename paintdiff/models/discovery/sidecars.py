@@ -84,7 +84,7 @@ def read_sidecar(
     said = SidecarMetadata()
     for path in files:
         try:
-            content = read_json(path, MAX_SIDECAR_BYTES)
+            content = read_json(path, MAX_SIDECAR_BYTES, "utf-8-sig")  # people edit them
         except OSError as error:
             on_refused(path, error.strerror or str(error))
         except ValueError as error:

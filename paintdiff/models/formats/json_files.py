@@ -10,8 +10,8 @@ from paintdiff.models.formats.limits import MAX_DEPTH, MAX_DIGITS, MAX_JSON_BYTE
 from paintdiff.system.regular_files import open_file
 
 
-def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
-    """Read a JSON file.
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, encoding: str = "utf-8") -> object:
+    """Read a JSON file. With the encoding "utf-8-sig" it may begin with a byte order mark.
 
     Raises:
         OSError: The file can't be read.
@@ -21,7 +21,7 @@ def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES) -> object:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ValueError(messages.more_bytes_than(max_bytes))
-    return parse_json(data)
+    return parse_json(data.decode(encoding))
 
 
 def parse_json(data: bytes | str) -> object:

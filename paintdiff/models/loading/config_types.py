@@ -12,12 +12,35 @@ from typing import Any
 
 import diffusers
 
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "algorithm_type": (
+        *("dpmsolver", "dpmsolver++", "sde-dpmsolver", "sde-dpmsolver++", "deis"),
+        *("data_prediction", "noise_prediction"),
+    ),
+    "beta_schedule": (
+        *("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "laplace", "exp"),
+    ),
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "interpolation_type": ("linear", "log_linear"),
+    "prediction_type": (*("epsilon", "sample", "v_prediction", "flow_prediction", "trigflow"),),
+    "solver_type": ("midpoint", "heun", "logrho", "bh1", "bh2"),
+    "time_shift_type": ("exponential", "linear"),
+    "timestep_spacing": ("leading", "linspace", "trailing"),
+    "timestep_type": ("discrete", "continuous"),
+    "variance_type": (
+        *("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log"),
+        *("learned", "learned_range"),
+    ),
+}
+"""The words of any scheduler; its settings are passed on to other schedulers."""
+
 
 def find_wrong_value(config: Mapping[str, Any]) -> tuple[str, object, str] | None:
-    """Return the first value whose type its class can't use: its name, it, and what it should be.
+    """Return the first value that its class can't use: its name, it, and what it should be.
 
-    Values are compared with the defaults of the class, as diffusers' annotations are often wrong.
-    None if nothing is wrong, or the class is none of diffusers'.
+    Types are compared with the defaults of the class, as diffusers' annotations are often wrong,
+    and a scheduler's words with those that any scheduler knows. None if nothing is wrong, or the
+    class is none of diffusers'.
     """
     name = config.get("_class_name")
     class_: Any = getattr(diffusers, name, None) if isinstance(name, str) else None
@@ -32,6 +55,14 @@ def find_wrong_value(config: Mapping[str, Any]) -> tuple[str, object, str] | Non
             return key, value, "a list"
         if wanted is not None and any(_describe_type(leaf) != wanted for leaf in _leaves(value)):
             return key, value, wanted
+    return _find_unknown_word(config) if issubclass(class_, diffusers.SchedulerMixin) else None
+
+
+def _find_unknown_word(config: Mapping[str, Any]) -> tuple[str, object, str] | None:
+    for key, words in _WORDS.items():
+        value = config.get(key)
+        if value is not None and value not in words:
+            return key, value, f"one of {', '.join(words)}"
     return None
 
 

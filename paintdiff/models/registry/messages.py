@@ -22,6 +22,17 @@ def unreadable_folder(name: str, folder: str, reason: str | None) -> str:
     return f"{name} of {folder} can't be read, so this folder was skipped: {reason}."
 
 
+def wrong_file(error: Exception) -> str:
+    return f"{error} Download the model again, or correct the file."
+
+
+def wrong_latent_rgb(folder: str, name: str, rows: int, channels: int) -> str:
+    return (
+        f"{folder}/{name}: matrix: it has {rows} rows; this model needs {channels}, one for each "
+        "channel. Download the model again, or correct the file."
+    )
+
+
 # ControlNets.
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from paintdiff.byte_sizes import format_byte_size
 from paintdiff.config.presets import make_unknown_name_error, presets_folder, validate_row
-from paintdiff.errors import ModelNotFoundError
+from paintdiff.errors import ModelLoadError, ModelNotFoundError, PresetError
 from paintdiff.imaging.geometry import Size
 from paintdiff.models.formats.json_files import read_json
 from paintdiff.models.hub.cache import find_snapshot
@@ -160,18 +160,24 @@ def read_latent_rgb(row: ModelRow, folder: Path) -> LatentRgb | None:
     """Return a model's preview matrix: its folder's `latent_rgb.json`, else its family's, if any.
 
     Raises:
-        PresetError: The file is invalid.
+        ModelNotFoundError: The file can't be read.
+        ModelLoadError: It has another shape, or not a row for each channel of the latents.
     """
     path = folder / "latent_rgb.json"
     if not path.is_file():
         return row.family.latent_rgb
-    return read_json_file(path, LatentRgb)
+    found, channels = read_json_file(path, LatentRgb), row.family.latent_channels
+    if len(found.matrix) != channels:
+        raise ModelLoadError(
+            messages.wrong_latent_rgb(folder.name, path.name, len(found.matrix), channels)
+        )
+    return found
 
 
 def read_known_words(row: ModelRow, folder: Path) -> frozenset[str] | None:
     """Return the words that a model with a closed vocabulary knows, in lower case; None for others.
 
-    They are in its folder's `words.json`. Raises PresetError if that is invalid.
+    They are in its folder's `words.json`. Raises ModelError if that is invalid.
     """
     if not row.closed_vocabulary:
         return None
@@ -183,7 +189,7 @@ def read_near_words(row: ModelRow, folder: Path) -> Mapping[str, str]:
     """Return replacements for words that a model with a closed vocabulary doesn't know.
 
     They are in its folder's `near-words.json`, in lower case; {} for other models. Raises
-    PresetError if that is invalid.
+    ModelError if that is invalid.
     """
     path = folder / "near-words.json"
     if not row.closed_vocabulary or not path.is_file():
@@ -194,7 +200,7 @@ def read_near_words(row: ModelRow, folder: Path) -> Mapping[str, str]:
 def read_subjects(row: ModelRow, folder: Path) -> tuple[str, ...]:
     """List the subjects that a model with a closed vocabulary can paint, as words for a prompt.
 
-    They are in its folder's `subjects.json`; () for other models. Raises PresetError if that is
+    They are in its folder's `subjects.json`; () for other models. Raises ModelError if that is
     invalid.
     """
     path = folder / "subjects.json"
@@ -208,7 +214,7 @@ def read_json_file(path: Path, shape: type[T]) -> T:
 
     Raises:
         ModelNotFoundError: It can't be read.
-        PresetError: It has another shape.
+        ModelLoadError: It has another shape.
     """
     try:
         content = read_json(path)
@@ -218,4 +224,7 @@ def read_json_file(path: Path, shape: type[T]) -> T:
         raise ModelNotFoundError(
             messages.unreadable_folder(path.name, path.parent.name, reason)
         ) from error
-    return validate_row(shape, content, path)
+    try:
+        return validate_row(shape, content, Path(path.parent.name, path.name))
+    except PresetError as error:
+        raise ModelLoadError(messages.wrong_file(error)) from error

@@ -10,6 +10,7 @@ import pytest
 from paintdiff.config.presets import presets_folder
 from paintdiff.errors import (
     ModelError,
+    ModelLoadError,
     ModelNotFoundError,
     PresetError,
     RequestError,
@@ -170,9 +171,11 @@ def test_a_models_own_preview_map_comes_before_its_familys(
     row = Catalog.default().with_source(str(tiny_folder)).find(ModelRow, "tiny")
     assert read_latent_rgb(row, tiny_folder).bias == (0.1, 0.0, -0.1)
     assert read_latent_rgb(row, tmp_path) == row.family.latent_rgb
-    (tmp_path / "latent_rgb.json").write_text('{"matrix": "no"}')
-    with pytest.raises(PresetError, match="latent_rgb"):
-        read_latent_rgb(row, tmp_path)
+    for matrix, reason in (('"no"', "matrix: Input should be"), ("[[1, 0, 0]]", "needs 4, one")):
+        (tmp_path / "latent_rgb.json").write_text(f'{{"matrix": {matrix}}}')
+        with pytest.raises(ModelLoadError, match=reason) as refused:
+            read_latent_rgb(row, tmp_path)
+        assert str(refused.value).startswith(f"{tmp_path.name}/latent_rgb.json: ")
 
 
 def test_the_old_way_to_find_a_lora_still_works_and_says_so(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def test_what_a_second_sidecar_says_counts_although_the_first_cannot_be_read(
     tmp_path: Path,
 ) -> None:
     lora = BESIDE["beside: nonsense"](tmp_path)
-    (tmp_path / f"{lora.stem}.civitai.info").write_text('{"trainedWords": ["ohwx"]}')
+    said = tmp_path / f"{lora.stem}.civitai.info"
+    said.write_text('{"trainedWords": ["ohwx"]}', encoding="utf-8-sig")  # as Notepad saves it
     catalog = LiveCatalog([tmp_path]).rescan()
     assert [row.trigger_words for row in catalog.rows(LoraRow)] == [("ohwx",)]
     assert [problem.path.name for problem in catalog.problems()] == [f"{lora.stem}.json"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -11,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -86,6 +89,9 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
         ("unet/config.json", "layers_per_block", ["1", 1], "should be a number"),
         ("unet/config.json", "act_fn", ["silu", 1.5], "should be a text"),
         ("scheduler/scheduler_config.json", "timestep_spacing", -1, "should be a text"),
+        ("scheduler/scheduler_config.json", "timestep_spacing", "a", "one of leading, linspace"),
+        ("scheduler/scheduler_config.json", "prediction_type", "Epsilon", "one of epsilon"),
+        ("scheduler/scheduler_config.json", "solver_type", "bh3", "one of midpoint"),
         ("scheduler/scheduler_config.json", "beta_end", "0.02", "should be a number"),
         ("tokenizer/tokenizer_config.json", "eos_token", "int4", "doesn't fit the text encoder"),
         ("tokenizer/tokenizer_config.json", "model_max_length", 1, "no usable model_max_length"),
@@ -107,6 +113,20 @@ def test_values_that_models_have_are_accepted() -> None:
     config |= {"mid_block_type": None, "only_cross_attention": [True, False], "encoder_hid_dim": {}}
     assert find_wrong_value(config) is None
     assert find_wrong_value({"_class_name": "Unknown", "a": {}}) is None
+
+
+def test_all_that_schedulers_have_by_default_is_accepted() -> None:
+    checked = 0
+    for name in filter(re.compile(r"\w+Scheduler").fullmatch, dir(diffusers.schedulers)):
+        class_ = getattr(diffusers.schedulers, name)
+        if isinstance(class_, type) and issubclass(class_, diffusers.SchedulerMixin):
+            parameters = inspect.signature(class_.__init__).parameters
+            defaults = {key: each.default for key, each in parameters.items()}
+            lists = {k: list(v) if isinstance(v, tuple) else v for k, v in defaults.items()}
+            known = {k: v for k, v in lists.items() if v is not inspect.Parameter.empty}
+            assert find_wrong_value({"_class_name": name, **known}) is None, name
+            checked += 1
+    assert checked > 30
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
