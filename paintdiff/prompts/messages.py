@@ -139,6 +139,10 @@ def too_many_lines(most: int) -> str:
     return f"It has more than {most} lines."
 
 
+def too_many_signs(most: int) -> str:
+    return f"Its lines have more than {most} choices and other signs of templates."
+
+
 def line_too_long(characters: int, most: int) -> str:
     return f"A line has {characters} characters; at most {most} are allowed."
 

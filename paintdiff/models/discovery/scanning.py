@@ -18,7 +18,7 @@ from typing import Literal
 from paintdiff.models.discovery import messages
 from paintdiff.models.discovery.sidecars import PREVIEW_ENDS, SIDECAR_ENDS
 from paintdiff.models.formats.headers import WEIGHT_SUFFIXES
-from paintdiff.system.links import leads_up
+from paintdiff.system.links import is_system_folder, leads_up
 from paintdiff.system.messages import not_a_file
 from paintdiff.system.regular_files import explain_not_a_file
 
@@ -28,8 +28,6 @@ MAX_DEPTH = 40
 Deeper ones are reported as unusable, as are the folders that come after MAX_ENTRIES files.
 """
 MAX_ENTRIES = 200_000
-
-_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
 
 Role = Literal["", "upscaler", "face_restorer", "controlnet", "detector"]
 
@@ -255,7 +253,7 @@ class _Scan:
     def _must_skip(self, path: Path, depth: int) -> bool:
         """Return whether a folder must not be scanned, after saying why."""
         reason = None
-        if _is_system_folder(path):
+        if is_system_folder(path):
             reason = messages.OF_THE_OPERATING_SYSTEM
         elif depth and path.is_symlink() and leads_up(path):  # often to the whole disk
             reason = messages.LEADS_UP
@@ -340,12 +338,6 @@ class _Scan:
         except OSError as error:
             reason = messages.it_is_unreadable(error.strerror)
             self.unusable.append(Unusable(path, reason))
-
-
-def _is_system_folder(path: Path) -> bool:
-    """Return whether a folder exposes processes or devices, where links lead anywhere."""
-    place = Path(os.path.realpath(path))
-    return any(place.is_relative_to(folder) for folder in _SYSTEM_FOLDERS)
 
 
 def _identify(path: Path) -> object:

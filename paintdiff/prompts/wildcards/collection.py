@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import paintdiff.prompts.messages as messages
@@ -21,13 +22,18 @@ from paintdiff.prompts.wildcards.lines import (
     read_text_lines,
 )
 from paintdiff.prompts.wildcards.template import Option, parse_option
-from paintdiff.system.links import leads_up
+from paintdiff.system.links import is_system_folder, leads_up
 
 MAX_FILES = 20_000
+MAX_ENTRIES = 200_000
+"""How many files of any kind are looked at in a folder and its subfolders; it takes a second."""
 MAX_FOLDER_DEPTH = 12
 MAX_NAMES = 100_000
 MAX_LINES_OF_SEVERAL = 200_000
+MAX_SIGNS = 500_000
+"""How many signs of templates the lines read for one name may have: parsing takes 4 seconds."""
 MAX_STARS = 3
+_SIGNS = ("{", "|", "[", "<", "::", "__", "$")
 MAX_KEPT = 256
 
 
@@ -42,6 +48,15 @@ class _Place:
 _Stamp = tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A wildcard's parsed lines, and how many signs of templates they have."""
+
+    stamp: _Stamp
+    options: tuple[Option, ...]
+    signs: int
+
+
 class Wildcards:
     """Wildcards by name; case doesn't matter, and folders are part of a name ("animals/cats").
 
@@ -53,7 +68,7 @@ class Wildcards:
         self._folders = tuple(folders)
         self._places: dict[str, tuple[str, _Place]] = {}
         self._structured: dict[Path, tuple[_Stamp, Mapping[str, Lines] | PromptFileError]] = {}
-        self._options: dict[str, tuple[_Stamp, tuple[Option, ...]]] = {}
+        self._parsed: dict[str, _Parsed] = {}
         self._lock = threading.RLock()
         self.broken: tuple[Broken, ...] = ()
 
@@ -94,14 +109,18 @@ class Wildcards:
         with self._lock:
             if "*" not in key:
                 found = self._places.get(key)
-                return None if found is None else self._read(*found)
+                return None if found is None else self._read(*found).options
             matching = _compile_pattern(key)
             several = [place for each, place in self._places.items() if matching.fullmatch(each)]
-            options: list[Option] = []
+            options, signs = list[Option](), 0
             for place in several:
-                options += self._read(*place)
+                parsed = self._read(*place)
+                options += parsed.options
+                signs += parsed.signs
                 if len(options) > MAX_LINES_OF_SEVERAL:
                     raise RequestError(messages.too_many_lines(MAX_LINES_OF_SEVERAL))
+                if signs > MAX_SIGNS:
+                    raise RequestError(messages.too_many_signs(MAX_SIGNS))
             return tuple(options) or None
 
     def suggest(self, name: str) -> Sequence[str]:
@@ -137,13 +156,16 @@ class Wildcards:
         self._structured[path] = (stamp, content)
         return content
 
-    def _read(self, name: str, place: _Place) -> tuple[Option, ...]:
+    def _read(self, name: str, place: _Place) -> _Parsed:
         try:
             stamp = _stamp(place.path)
-            known = self._options.get(name)
-            if known is not None and known[0] == stamp:
-                return known[1]
+            known = self._parsed.get(name)
+            if known is not None and known.stamp == stamp:
+                return known
             lines = read_text_lines(place.path) if place.lines is None else place.lines
+            signs = sum(line.count(sign) for line in lines for sign in _SIGNS)
+            if signs > MAX_SIGNS:
+                raise PromptFileError(messages.too_many_signs(MAX_SIGNS))
             options = tuple(_parse_line(line, name) for line in lines)
         except OSError as error:
             raise RequestError(
@@ -153,10 +175,10 @@ class Wildcards:
             raise RequestError(messages.wildcard_unreadable(name, str(error))) from error
         if not any(option.weight for option in options):
             raise RequestError(messages.wildcard_unreadable(name, messages.NO_LINES))
-        if len(self._options) >= MAX_KEPT:
-            self._options.clear()
-        self._options[name] = (stamp, options)
-        return options
+        if len(self._parsed) >= MAX_KEPT:
+            self._parsed.clear()
+        parsed = self._parsed[name] = _Parsed(stamp, options, signs)
+        return parsed
 
 
 def normalize_name(name: str) -> str:
@@ -179,31 +201,54 @@ def _stamp(path: Path) -> _Stamp:
 def _list_files(folder: Path, broken: list[Broken]) -> list[Path]:
     """Return a folder's wildcard files in order; links that lead back to it end at the depth."""
     found: list[Path] = []
-    waiting = [(folder, 0)]
+    waiting, left = [(folder, 0)], MAX_ENTRIES
     while waiting:
         current, depth = waiting.pop()
         try:
             with os.scandir(current) as entries:
-                listed = sorted(entries, key=lambda entry: entry.name)
+                listed = sorted(islice(entries, left + 1), key=lambda entry: entry.name)
         except OSError as error:
             if depth or folder.exists():
                 broken.append(Broken(current, messages.cannot_read(error.strerror)))
             continue
-        for entry in listed:
-            path = Path(entry.path)
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir() and not (entry.is_symlink() and leads_up(path)):
-                if depth < MAX_FOLDER_DEPTH:
-                    waiting.append((path, depth + 1))
-                else:
-                    broken.append(Broken(path, messages.folders_too_deep(MAX_FOLDER_DEPTH)))
-            elif path.suffix.lower() in SUFFIXES and entry.is_file():
-                found.append(path)
-            if len(found) >= MAX_FILES:
-                broken.append(Broken(folder, messages.too_many_files(MAX_FILES)))
-                return found
+        left -= len(listed)
+        if left < 0:
+            broken.append(Broken(current, messages.too_many_files(MAX_ENTRIES)))
+            return found
+        inner, files = _sort_entries(listed, broken)
+        if depth < MAX_FOLDER_DEPTH:
+            waiting += [(path, depth + 1) for path in inner]
+        else:
+            deep = messages.folders_too_deep(MAX_FOLDER_DEPTH)
+            broken += [Broken(path, deep) for path in inner]
+        found += files
+        if len(found) > MAX_FILES:
+            broken.append(Broken(folder, messages.too_many_files(MAX_FILES)))
+            return found[:MAX_FILES]
     return found
+
+
+def _sort_entries(
+    entries: Iterable[os.DirEntry[str]], broken: list[Broken]
+) -> tuple[list[Path], list[Path]]:
+    """Return the folders to look into, and the wildcard files."""
+    folders, files = list[Path](), list[Path]()
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.startswith("."):
+            continue
+        try:
+            if entry.is_dir() and not (entry.is_symlink() and _must_not_follow(path)):
+                folders.append(path)
+            elif path.suffix.lower() in SUFFIXES and entry.is_file():
+                files.append(path)
+        except OSError as error:  # a link that leads to itself
+            broken.append(Broken(path, messages.cannot_read(error.strerror)))
+    return folders, files
+
+
+def _must_not_follow(link: Path) -> bool:
+    return leads_up(link) or is_system_folder(link)
 
 
 def _compile_pattern(key: str) -> re.Pattern[str]:

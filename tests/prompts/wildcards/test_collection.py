@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from paintdiff.errors import RequestError
+from paintdiff.prompts.wildcards import collection
 from paintdiff.prompts.wildcards.collection import Wildcards
 from paintdiff.prompts.wildcards.expansion import Template
 
@@ -95,6 +96,7 @@ def test_broken_files_are_listed_with_a_reason(
         (b"\n# nothing\n", "no lines"),
         (b"a {b", "never closed"),
         (b"x\n" * 100_001, "more than 100000 lines"),
+        ((b"{a|b}" * 1000 + b"\n") * 300, "more than 500000 choices"),
     ],
 )
 def test_a_text_file_that_cannot_be_used_says_why(
@@ -133,6 +135,34 @@ def test_links_that_lead_up_and_deep_folders_end(tmp_path: Path) -> None:
     wildcards.refresh()
     assert wildcards.names == ("a/hat",)
     assert "deeper than 12" in wildcards.broken[0].reason
+
+
+def test_a_link_to_itself_is_listed_and_the_others_are_used(tmp_path: Path) -> None:
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    wildcards = write(tmp_path, {"hat.txt": "beret"})
+    assert every("__hat__", wildcards) == ("beret",)
+    [broken] = wildcards.broken
+    assert broken.path.name == "loop.txt" and "can't be read" in broken.reason
+
+
+def test_huge_folders_and_those_of_the_system_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "system").symlink_to("/proc", target_is_directory=True)
+    for number in range(30):
+        (tmp_path / f"z{number}").mkdir()
+    assert write(tmp_path, {"hat.txt": "x"}).broken == ()
+    monkeypatch.setattr(collection, "MAX_ENTRIES", 20)
+    wildcards = write(tmp_path, {})
+    assert "more than 20 files" in wildcards.broken[0].reason
+
+
+def test_many_wildcards_of_one_pattern_have_one_limit(tmp_path: Path) -> None:
+    text = ("{a|b}" * 1000 + "\n") * 80
+    wildcards = write(tmp_path, {f"hats/{number}.txt": text for number in range(4)})
+    every("__hats/0__", wildcards)
+    with pytest.raises(RequestError, match="more than 500000 choices"):
+        every("__hats/*__", wildcards)
 
 
 def test_too_many_stars_are_refused(tmp_path: Path) -> None:
