@@ -192,7 +192,7 @@ def _read_password(file: Path | None) -> str:
     most = 4 * MAX_PASSWORD_CHARACTERS + 2
     if file is not None:
         try:
-            with file.open(encoding="utf-8") as opened:
+            with file.open(encoding="utf-8-sig") as opened:
                 return opened.read(most).rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else messages.NOT_UTF8

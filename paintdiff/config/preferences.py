@@ -128,7 +128,7 @@ def _read(path: Path) -> tuple[_Content, str]:
 
 def _write(path: Path, content: _Content) -> None:
     """Replace the file in one step, so that it is never half written."""
-    text = json.dumps(content.model_dump(exclude_unset=True), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(content.model_dump(exclude_unset=True), indent=2) + "\n"
     try:
         with new_file(path) as file:
             file.write(text.encode("utf-8"))

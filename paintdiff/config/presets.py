@@ -130,7 +130,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     try:
         content: object = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise PresetError(messages.unreadable_file(path, error)) from error
     if not isinstance(content, dict):
         raise PresetError(messages.not_a_mapping(path))

@@ -308,7 +308,7 @@ def _read_credentials(file: Path) -> str:
         SettingsError: It can't be read.
     """
     try:
-        with file.open(encoding="utf-8") as opened:
+        with file.open(encoding="utf-8-sig") as opened:
             text = opened.read(_MAX_CREDENTIALS).rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else messages.NOT_UTF8

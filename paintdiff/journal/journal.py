@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from paintdiff import errors
 from paintdiff.errors import (
     EngineError,
+    GalleryDamagedError,
     InputMissingError,
     PaintError,
     RequestError,
@@ -146,7 +147,8 @@ class GalleryJournal:
         dead = [each for each in others if not is_alive(self._gallery.folder, each)]
         if not dead:
             return []
-        rows = table.take_over(dead, self._find_process())
+        failure = _describe_error(EngineError(messages.UNREADABLE_REQUEST))
+        rows = table.take_over(dead, self._find_process(), failure)
         reopened = [self._reopen(row) for row in rows]
         return [each for each in reopened if each is not None]
 
@@ -206,12 +208,12 @@ class GalleryJournal:
                 request = parse_request(self._gallery.inputs.fill(row.request))
             except InputMissingError as error:
                 problem = error
-        except RequestError as error:
+            job, was_running = self._make_job(row, request), row.state == "running"
+        except (RequestError, GalleryDamagedError) as error:
             logger.warning("job %s can't be read: %s", row.id, error)
             failure = _describe_error(EngineError(messages.UNREADABLE_REQUEST))
             JobTable(self._gallery.database).end(row.id, [], state="failed", error=failure)
             return None
-        job, was_running = self._make_job(row, request), row.state == "running"
         job.starts = 0 if len(job.pictures) > row.painted else row.starts
         if was_running and job.starts >= MAX_STARTS:
             problem = EngineError(messages.ended_the_process(job.starts))
@@ -220,7 +222,7 @@ class GalleryJournal:
     def _make_job(self, row: JobRow, request: Request) -> Job:
         job = Job(
             request,
-            tuple(row.warnings),
+            tuple(each for each in row.warnings if isinstance(each, str)),
             row.visitor,
             row.owner,
             sees_all=row.sees_all,

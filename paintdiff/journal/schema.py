@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Double, Index
+from sqlalchemy import CheckConstraint, Double, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from paintdiff.gallery.records.schema import (
@@ -13,6 +13,7 @@ from paintdiff.gallery.records.schema import (
     Number,
     StoredBigInteger,
     StoredInteger,
+    StoredJson,
     StoredText,
     Table,
 )
@@ -46,10 +47,10 @@ class JobRow(Table):
     varied: Mapped[str] = mapped_column(StoredText)
     key: Mapped[str | None] = mapped_column(StoredText)
     digest: Mapped[str | None] = mapped_column(StoredText)
-    request: Mapped[dict[str, Any]] = mapped_column(JSON)
+    request: Mapped[dict[str, Any]] = mapped_column(StoredJson)
     request_version: Mapped[int] = mapped_column(StoredInteger)
     request_bytes: Mapped[int] = mapped_column(StoredBigInteger)
-    warnings: Mapped[list[str]] = mapped_column(JSON)
+    warnings: Mapped[list[str]] = mapped_column(StoredJson(list))
     starts: Mapped[int] = mapped_column(StoredInteger)
     painted: Mapped[int] = mapped_column(StoredInteger)
     restarts: Mapped[int] = mapped_column(StoredInteger)
@@ -57,4 +58,4 @@ class JobRow(Table):
     started_at: Mapped[datetime | None] = mapped_column(Moment)
     ended_at: Mapped[datetime | None] = mapped_column(Moment)
     seconds: Mapped[float | None] = mapped_column(Double)
-    error: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    error: Mapped[dict[str, Any] | None] = mapped_column(StoredJson)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
+from paintdiff.errors import GalleryDamagedError
 from paintdiff.gallery.records.database import Database
 from paintdiff.gallery.records.record import Record
 from paintdiff.gallery.records.rows import divide, to_record
@@ -62,15 +63,27 @@ class JobTable:
             wanted = select(JobRow.process).where(JobRow.ended_at.is_(None)).distinct()
             return list(session.scalars(wanted))
 
-    def take_over(self, dead: Collection[str], process: str) -> list[JobRow]:
-        """Give a process the unfinished jobs of others; return them in the order of acceptance."""
+    def take_over(
+        self, dead: Collection[str], process: str, failure: dict[str, Any]
+    ) -> list[JobRow]:
+        """Give a process the unfinished jobs of others; return them in the order of acceptance.
+
+        Jobs whose rows another program damaged end with `failure`.
+        """
         with self._database.write() as session:
             mine = update(JobRow).where(JobRow.ended_at.is_(None), JobRow.process.in_(dead))
             taken = mine.values(process=process, restarts=JobRow.restarts + 1)
-            numbers = set(session.scalars(taken.returning(JobRow.number)))
-            rows = select(JobRow).where(JobRow.ended_at.is_(None), JobRow.process == process)
-            found = session.scalars(rows.order_by(JobRow.number)).all()
-            return [row for row in found if row.number in numbers]
+            numbers = sorted(session.scalars(taken.returning(JobRow.number)))
+            found: list[JobRow] = []
+            for number in numbers:
+                this = JobRow.number == number
+                try:
+                    found += session.scalars(select(JobRow).where(this)).all()
+                except GalleryDamagedError:
+                    ended = {"state": "failed", "ended_at": datetime.now(UTC), "visitor": ""}
+                    failed = update(JobRow).where(this).values(**ended, error=failure, warnings=[])
+                    session.execute(failed)
+            return found
 
     def find_ended(self, job_id: str) -> JobRow | None:
         """Return a job that has ended, None without one."""

@@ -177,6 +177,10 @@ def style_too_long(name: str, characters: int, most: int) -> str:
     return f'the style "{name}" has {characters} characters; at most {most} are allowed.'
 
 
+def style_not_storable(name: str) -> str:
+    return f'The style "{name}" has half a character (an unpaired surrogate): correct its text.'
+
+
 def style_name_unprintable(name: str) -> str:
     return f"the name {name!r} of a style has characters that can't be shown."
 

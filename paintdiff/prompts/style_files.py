@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -22,6 +23,7 @@ MAX_BYTES = 8 * 2**20
 MAX_STYLES = 5000
 MAX_BROKEN = 50
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _Row = Mapping[str, object]
 
 
@@ -113,6 +115,8 @@ def check_style(name: str, *texts: str) -> None:
         raise PromptFileError(messages.style_too_long(name, longest, MAX_TEXT_CHARACTERS))
     if not all(each.isprintable() for each in name):
         raise PromptFileError(messages.style_name_unprintable(name))
+    if any(_SURROGATE.search(text) for text in texts):
+        raise PromptFileError(messages.style_not_storable(name))
 
 
 def _read_text(row: _Row, *keys: str) -> str:

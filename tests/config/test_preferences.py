@@ -69,6 +69,13 @@ def test_what_a_newer_version_keeps_there_stays(path: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8")) == {"model": "mini", "language": "de"}
 
 
+def test_what_is_no_text_of_utf_8_there_stays_too(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text('{"more": "\\ud800"}', encoding="utf-8")
+    Preferences(path).pin_model("mini")
+    assert json.loads(path.read_text(encoding="utf-8")) == {"model": "mini", "more": "\ud800"}
+
+
 def test_a_write_that_fails_leaves_everything_as_it_was(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

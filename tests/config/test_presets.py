@@ -33,6 +33,7 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
         ("fast: 20", "fast"),
         ("- fast", "names and values"),
         ("fast: [", "can't be read"),
+        ("fast: 2020-99-99", "can't be read"),
     ],
 )
 def test_a_mistake_is_named_with_its_file(text: str, complaint: str, tmp_path: Path) -> None:

@@ -146,3 +146,9 @@ def test_a_password_is_never_shown() -> None:
 )
 def test_sizes(text: str, size: int) -> None:
     assert parse_bytes(text) == size
+
+
+def test_a_password_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "password.txt"
+    file.write_text("ada:secret\n", encoding="utf-8-sig")  # as Notepad saves it
+    assert Settings(auth_file=file).credentials == ("ada", "secret")

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from paintdiff.engine.engine import Engine
-from paintdiff.errors import GalleryUnavailableError, JobNotFoundError
+from paintdiff.errors import GalleryDamagedError, GalleryUnavailableError, JobNotFoundError
 from paintdiff.gallery.adoption import adopt_orphans, collect_inputs
 from paintdiff.gallery.checking import find_mismatches
 from paintdiff.gallery.files.saving import PictureFolder, encode_png
 from paintdiff.gallery.gallery import Gallery
 from paintdiff.gallery.recording import Recorder
-from paintdiff.gallery.records.database import Database
+from paintdiff.gallery.records.database import FILE_NAME, Database
 from paintdiff.gallery.records.query import PictureQuery
 from paintdiff.jobs.events import Cancelled, CellDone, Failed, Finished, Picture, Progress
 from paintdiff.jobs.input_images import InputImage
@@ -357,6 +358,47 @@ def test_a_missing_input_image_ends_its_job_alone(manager: ModelManager, gallery
         assert second.resume() == 3
         assert isinstance(second.job(waiting.id).latest, Failed)
         assert not second.job(other.id).done
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *("request='{'", "request='[1]'", "request='5'", "request=x'ff'", "warnings='{}'"),
+        *("starts='x'", "painted=x'00'", "accepted_at='x'", "request='" + "[" * 100_000 + "'"),
+    ],
+)
+def test_a_damaged_job_ends_alone(tmp_path: Path, damage: str) -> None:
+    gallery = Gallery(tmp_path)
+    jobs = [Job(BOAT, durable=True) for _ in range(2)]
+    first = GalleryJournal(gallery)
+    for job in jobs:
+        first.accept(job)
+    first.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute(f"UPDATE jobs SET {damage} WHERE id = ?", (jobs[0].id,))
+    for _start in range(2):
+        journal = GalleryJournal(gallery)
+        with closing(journal):
+            assert [each.job.id for each in journal.reopen()] == [jobs[1].id]
+            with suppress(GalleryDamagedError):  # then it isn't shown at all
+                ended = journal.find(jobs[0].id)
+                assert ended is not None and isinstance(ended.latest, Failed)
+                assert "can't be read" in str(ended.latest.error)
+    gallery.close()
+
+
+def test_a_job_of_odd_warnings_goes_on_with_those_that_are_texts(tmp_path: Path) -> None:
+    gallery, job = Gallery(tmp_path), Job(BOAT, durable=True)
+    first = GalleryJournal(gallery)
+    first.accept(job)
+    first.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("""UPDATE jobs SET warnings = '[null, "hm", {}]'""")
+    second = GalleryJournal(gallery)
+    [again] = second.reopen()
+    assert again.job.warnings == ("hm",)
+    second.close()
+    gallery.close()
 
 
 @pytest.fixture

@@ -41,6 +41,18 @@ def test_the_styles_that_ship() -> None:
     assert sum(path.stat().st_size for path in thumbnails_folder().iterdir()) < 300_000
 
 
+def test_half_a_character_is_refused_and_costs_only_its_style(tmp_path: Path) -> None:
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles" / "theirs.json").write_text(
+        r'[{"name": "Half", "prompt": "a \ud800"}, {"name": "Whole", "prompt": "b"}]'
+    )
+    library = PromptLibrary([tmp_path], tmp_path / "own")
+    assert "Whole" in names(library) and "Half" not in names(library)
+    assert "surrogate" in library.list_broken()[0].reason
+    with pytest.raises(RequestError, match="surrogate"):
+        library.save_style("Mine", "a \ud800")
+
+
 def test_files_of_other_programs(tmp_path: Path) -> None:
     models = tmp_path / "webui" / "models"
     models.mkdir(parents=True)

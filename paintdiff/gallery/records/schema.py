@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     JSON,
@@ -28,6 +29,7 @@ from paintdiff.gallery import messages
 RELATIONS = ("variation", "image_to_image", "inpaint", "upscale", "control", "grid")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_StoredT = TypeVar("_StoredT")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -50,6 +52,10 @@ class StoredText(TypeDecorator[str]):
         """Return what a database gets for a text."""
         return value if value is None or self.can_hold(value) else None
 
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> str | None:
+        """Return a stored text."""
+        return _check_stored(value, str)
+
 
 class StoredInteger(TypeDecorator[int]):
     """An integer of 32 bits. A larger one is looked up as NULL: it equals the number of no row."""
@@ -66,6 +72,10 @@ class StoredInteger(TypeDecorator[int]):
         """Return what a database gets for a number."""
         return value if value is None or self.can_hold(value) else None
 
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
+        """Return a stored number."""
+        return _check_stored(value, int)
+
 
 class StoredBigInteger(StoredInteger):
     """An integer of 64 bits."""
@@ -73,6 +83,40 @@ class StoredBigInteger(StoredInteger):
     impl = BigInteger
     cache_ok = True
     _bits = 64
+
+
+class StoredJson(TypeDecorator[Any]):
+    """JSON that is an object, or with `shape` a list."""
+
+    impl = JSON
+    cache_ok = True
+
+    def __init__(self, shape: type[dict[str, Any]] | type[list[Any]] = dict) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return the function that reads what is stored."""
+        parse = super().result_processor(dialect, coltype)
+
+        def read(value: Any | None) -> Any | None:
+            try:
+                found = value if parse is None else parse(value)
+            except (ValueError, TypeError, RecursionError) as error:  # another program wrote it
+                raise GalleryDamagedError(messages.DATABASE_DAMAGED) from error
+            return _check_stored(found, self.shape)
+
+        return read
+
+
+def _check_stored(value: Any | None, kind: type[_StoredT]) -> _StoredT | None:
+    """Return a value of a row. Raise GalleryDamagedError if another program wrote something else.
+
+    SQLite stores any type in any column.
+    """
+    if value is not None and not isinstance(value, kind):
+        raise GalleryDamagedError(messages.DATABASE_DAMAGED)
+    return value
 
 
 class Moment(TypeDecorator[datetime]):
@@ -143,7 +187,7 @@ class PictureRow(Table):
     negative_prompt: Mapped[str] = mapped_column(StoredText)
     created_at: Mapped[datetime] = mapped_column(Moment)
     seed: Mapped[int | None] = mapped_column(StoredBigInteger)
-    params: Mapped[dict[str, Any]] = mapped_column(JSON)
+    params: Mapped[dict[str, Any]] = mapped_column(StoredJson)
     params_version: Mapped[int] = mapped_column(StoredInteger)
     kind: Mapped[str] = mapped_column(StoredText)
     model: Mapped[str] = mapped_column(StoredText)
@@ -152,7 +196,7 @@ class PictureRow(Table):
     height: Mapped[int] = mapped_column(StoredInteger)
     seconds: Mapped[float | None] = mapped_column(Double)
     device: Mapped[str] = mapped_column(StoredText)
-    libraries: Mapped[dict[str, Any]] = mapped_column(JSON)
+    libraries: Mapped[dict[str, Any]] = mapped_column(StoredJson)
     file: Mapped[str] = mapped_column(StoredText, unique=True)
     file_bytes: Mapped[int] = mapped_column(StoredBigInteger)
     file_sha256: Mapped[str] = mapped_column(StoredText, index=True)

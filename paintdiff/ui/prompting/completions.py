@@ -136,4 +136,5 @@ class TagLists:
 
 def _write_tags(found: Tags) -> bytes:
     rows = [[each.name, each.count, *each.aliases] for each in found.tags]
-    return json.dumps({"tags": rows, "problems": found.problems}, ensure_ascii=False).encode()
+    content = json.dumps({"tags": rows, "problems": found.problems}, ensure_ascii=False)
+    return content.encode("utf-8", "replace")  # a file's name needn't be UTF-8
