@@ -55,10 +55,15 @@ def find_wrong_value(config: Mapping[str, Any]) -> tuple[str, object, str] | Non
             return key, value, "a list"
         if wanted is not None and any(_describe_type(leaf) != wanted for leaf in _leaves(value)):
             return key, value, wanted
-    return _find_unknown_word(config) if issubclass(class_, diffusers.SchedulerMixin) else None
+    return _find_wrong_noise(config) if issubclass(class_, diffusers.SchedulerMixin) else None
 
 
-def _find_unknown_word(config: Mapping[str, Any]) -> tuple[str, object, str] | None:
+def _find_wrong_noise(config: Mapping[str, Any]) -> tuple[str, object, str] | None:
+    """Return the first of a scheduler's values that gives no schedule of noise."""
+    for key in ("beta_start", "beta_end", "trained_betas"):
+        for value in _leaves(config.get(key)):
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                return key, value, "a number from 0 to 1"
     for key, words in _WORDS.items():
         value = config.get(key)
         if value is not None and value not in words:

@@ -93,6 +93,8 @@ def test_a_configuration_that_asks_for_too_much_is_refused_at_once(
         ("scheduler/scheduler_config.json", "prediction_type", "Epsilon", "one of epsilon"),
         ("scheduler/scheduler_config.json", "solver_type", "bh3", "one of midpoint"),
         ("scheduler/scheduler_config.json", "beta_end", "0.02", "should be a number"),
+        ("scheduler/scheduler_config.json", "beta_start", 7, "a number from 0 to 1"),
+        ("scheduler/scheduler_config.json", "trained_betas", [0.1, -1], "a number from 0 to 1"),
         ("tokenizer/tokenizer_config.json", "eos_token", "int4", "doesn't fit the text encoder"),
         ("tokenizer/tokenizer_config.json", "model_max_length", 1, "no usable model_max_length"),
         ("tokenizer/tokenizer_config.json", "model_max_length", 1000, "at most 77 fits"),
