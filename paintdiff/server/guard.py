@@ -216,7 +216,7 @@ class Guard:
         admission = await self.gate.check(given, address, local=local)
         if admission.refusal is not None:
             wrong = admission.refusal
-            page = show_sign_in(exchange.path, wrong.detail, wrong.status)
+            page = show_sign_in(exchange.path, wrong.detail, wrong.status, user=given.user)
             page.headers.update(wrong.headers)
             await exchange.respond(page)
             return

@@ -204,6 +204,8 @@ def test_a_person_signs_in_on_the_page_and_out_again(house: House) -> None:
     assert "frame-ancestors" in page.headers["content-security-policy"]
     wrong = sign_in(client, "ada <b>", "wrong")
     assert wrong.status_code == 401 and "password is wrong" in wrong.text
+    assert 'value="ada &lt;b&gt;"' in wrong.text, "only the password is to be typed again"
+    assert 'autocomplete="current-password" autofocus' in wrong.text
     right = sign_in(client, "ada <B>", PASSWORD)
     assert (right.status_code, right.headers["location"]) == (303, "./")
     assert "HttpOnly" in right.headers["set-cookie"]

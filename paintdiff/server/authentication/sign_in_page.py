@@ -36,14 +36,20 @@ p { margin: 0; color: var(--bad); }
 """
 
 
-def show_sign_in(path: str, problem: str = "", status: int = 401) -> HTMLResponse:
-    """Return the form, to be shown at a path below the app's own address."""
+def show_sign_in(
+    path: str, problem: str = "", status: int = 401, *, user: str = ""
+) -> HTMLResponse:
+    """Return the form, to be shown at a path below the app's own address.
+
+    `user` is the name that was typed before, so that only the password has to be typed again.
+    """
     said = f'<p role="alert">{escape(problem)}</p>' if problem else ""
     fields = (
-        f'<label>{messages.USER_LABEL}<input name="user" autocomplete="username" autofocus '
-        f'autocapitalize="none" spellcheck="false"></label>'
+        f'<label>{messages.USER_LABEL}<input name="user" autocomplete="username" '
+        f'autocapitalize="none" spellcheck="false" value="{escape(user)}"'
+        f"{'' if user else ' autofocus'}></label>"
         f'<label>{messages.PASSWORD_LABEL}<input name="password" type="password" required '
-        f'autocomplete="current-password"></label>'
+        f'autocomplete="current-password"{" autofocus" if user else ""}></label>'
     )
     content = said + fields + f"<button>{messages.SIGN_IN_BUTTON}</button>"
     return _show(messages.SIGN_IN_TITLE, _find_way(path, SIGN_IN_PATH), content, status)
