@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from paintdiff.config.presets import Presets
 from paintdiff.errors import RequestError
 from paintdiff.imaging.geometry import Size
 from paintdiff.jobs import messages
@@ -215,6 +216,19 @@ def _change_size(request: Painting, value: str, _values: tuple[str, ...]) -> Pai
     return _set_fields(request, {"width": str(size.width), "height": str(size.height)})
 
 
+def _use_quality(request: Painting, value: str, _values: tuple[str, ...]) -> Painting:
+    """Use the quality of this name or title, in upper or lower case."""
+    return _set_fields(request, {"quality": _qualities().get(value.casefold(), value)})
+
+
+@cache
+def _qualities() -> Mapping[str, str]:
+    """Return the qualities' names by name and title. A name wins over another one's title."""
+    rows = Presets.default().qualities()
+    titled = {row.title.casefold(): row.name for row in rows}
+    return {**titled, **{row.name.casefold(): row.name for row in rows}}
+
+
 def _use_lora(request: Painting, value: str, _values: tuple[str, ...]) -> Painting:
     """Use this LoRA in place of the request's; "name:0.8" has a weight, "none" is none."""
     if value.casefold() == "none":
@@ -302,7 +316,7 @@ _ROWS = (
     _field_row("width", "Width"),
     _field_row("height", "Height"),
     _field_row("model", "Model", "Checkpoint name", "checkpoint"),
-    _field_row("quality", "Quality"),
+    AxisRow("quality", "Quality", "names", _use_quality, ("quality",)),
     _field_row("profile", "Speed"),
     AxisRow("lora", "LoRA", "names", _use_lora, ("loras",)),
     AxisRow("lora_weight", "LoRA weight", "numbers", _change_lora_weight, ("loras",), order=3),

@@ -167,6 +167,14 @@ def test_lines_have_flags_of_their_own() -> None:
         requests(axis("prompt_line", "a cat --steps 1001"))
 
 
+def test_a_quality_is_called_as_on_the_page_or_as_in_a_request() -> None:
+    """The quality of the fewest steps is "Draft" there and "fast" here."""
+    qualities = [each.quality for each in requests(axis("quality", "Draft, fast, HIGH"))]
+    assert qualities == ["fast", "fast", "high"]
+    labels = list_labels(Grid(base=HOUSE, x=axis("quality", "Draft, high")))[0]
+    assert labels == ("Quality: Draft", "Quality: high"), "as it was written"
+
+
 @pytest.mark.parametrize(
     ("field", "values", "words"),
     [

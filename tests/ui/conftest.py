@@ -27,6 +27,6 @@ def parts_over(engine: Any) -> PageContext:
         engine=engine,
         uploads=Uploads(),
         start_model="mini",
-        qualities=(("fast", "Fast"), ("balanced", "Balanced"), ("high", "High")),
+        qualities=(("fast", "Draft"), ("balanced", "Balanced"), ("high", "High")),
         examples=("a red house", "a <b>bold</b> cat"),
     )

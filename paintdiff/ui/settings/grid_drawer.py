@@ -138,7 +138,7 @@ class GridDrawer:
                 fitting = context.model(model).family.sampler_names()
                 return [name for name in list_samplers() if name in fitting]
             case "quality":
-                return [name for name, _ in context.qualities]
+                return [title for _, title in context.qualities]
             case "profile":
                 return list(context.profiles.names())
             case "upscaling.upscaler" | "hires.upscaler":

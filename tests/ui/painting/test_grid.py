@@ -106,7 +106,7 @@ def test_nothing_is_asked_for_each_key(tab: PaintingTab) -> None:
 
 def test_names_are_filled_into_an_empty_box(tab: PaintingTab) -> None:
     offer = tab.grid._offer_values  # pyright: ignore[reportPrivateUsage]
-    assert offer("quality", "", "mini").value == "fast, balanced, high"
+    assert offer("quality", "", "mini").value == "Draft, Balanced, High"
     assert "DDIM" in str(offer("sampler", "", "mini").value)
     assert offer("quality", "high", "mini").value is None
     assert "1-10 (+3)" in str(offer("seed", "", "mini").placeholder)
