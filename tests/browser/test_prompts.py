@@ -47,6 +47,18 @@ def test_a_prompt_is_read_when_typing_pauses(studio: Studio) -> None:
     check(page, "a prompt with mistakes")
 
 
+def test_underlines_lie_under_their_words_in_lines_of_either_direction(studio: Studio) -> None:
+    """In the box each line has the direction of its own words."""
+    studio.prompt.fill("بيت أحمر\na red hosue\nقطة سوداء")
+    centre = (
+        "box => { const { left, right } = box.getBoundingClientRect(); return (left + right) / 2; }"
+    )
+    middle = studio.prompt.evaluate(centre)
+    latin = studio.page.locator(".prompt-ink .unknown", has_text="hosue")
+    arabic = studio.page.locator(".prompt-ink .unknown", has_text="قطة")
+    assert latin.evaluate(centre) < middle < arabic.evaluate(centre)
+
+
 def test_a_newcomer_is_offered_what_mini_can_paint(studio: Studio) -> None:
     page = studio.page
     studio.prompt.fill("portrait of a cyberpunk girl")
