@@ -261,7 +261,7 @@ class App:
 
         settings = self.settings
         server.include_router(routes.picture_routes(self.engine))
-        server.include_router(routes.status_routes(self.engine, self.parts.recorder))
+        server.include_router(routes.status_routes(self.parts.words, self.parts.recorder))
         server.include_router(upload_routes(self.parts.uploads))
         server.include_router(model_browser_routes(self.parts))
         server.include_router(gallery_routes(self.gallery, self.parts))

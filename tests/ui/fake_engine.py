@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from PIL import Image
 
@@ -278,5 +278,10 @@ def _settle(request: Painting) -> Painting:
     )
 
 
-WORDS = SettingWords(cast("Any", FakeEngine()), {"fast": "Draft"}, Profiles.default())
+def words_of(engine: Any) -> SettingWords:
+    """Return the page's words over an engine's catalog."""
+    return SettingWords(engine, {"fast": "Draft"}, Profiles.default())
+
+
+WORDS = words_of(FakeEngine())
 """The page's words over a catalog of its own."""

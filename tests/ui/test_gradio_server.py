@@ -100,7 +100,7 @@ def page(context: PageContext, gradios_files: Path) -> gr.Blocks:
 def server(page: gr.Blocks, context: PageContext) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(routes.picture_routes(context.engine))
-    app.include_router(routes.status_routes(context.engine))
+    app.include_router(routes.status_routes(context.words))
     app.include_router(upload_routes(context.uploads))
     app.include_router(model_browser_routes(context))
     app.include_router(prompting_routes(context))

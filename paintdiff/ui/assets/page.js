@@ -360,7 +360,7 @@ window.paintdiff = (() => {
     const total = status.memory_total_bytes > 0 ? ` of ${byteSize(status.memory_total_bytes)}` : "";
     const waiting = status.queue_length > 0 ? `${status.queue_length} waiting` : "";
     return {
-      model: [status.model || "not loaded yet", state].filter(Boolean).join(", "),
+      model: [status.model_title || "not loaded yet", state].filter(Boolean).join(", "),
       device: status.device,
       memory: `${byteSize(status.memory_used_bytes)}${total}`,
       queue: [status.running ? "busy" : waiting ? "" : "idle", waiting].filter(Boolean).join(", "),

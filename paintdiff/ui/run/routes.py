@@ -22,6 +22,7 @@ from paintdiff.ui.run import job_view, messages
 if TYPE_CHECKING:
     from paintdiff.engine.engine import Engine
     from paintdiff.gallery.recording import Recorder
+    from paintdiff.ui.common.setting_words import SettingWords
 
 THUMBNAIL_PX = 256
 _KEEP = {"Cache-Control": "private, max-age=86400, immutable"}
@@ -78,7 +79,7 @@ def picture_routes(engine: Engine) -> APIRouter:
     return router
 
 
-def status_routes(engine: Engine, recorder: Recorder | None = None) -> APIRouter:
+def status_routes(words: SettingWords, recorder: Recorder | None = None) -> APIRouter:
     """Return the route that the status bar polls every few seconds while it is visible.
 
     It also says which pictures of the visitor couldn't be saved. POST /unsaved tries again.
@@ -88,9 +89,10 @@ def status_routes(engine: Engine, recorder: Recorder | None = None) -> APIRouter
     @router.get("/status")
     async def status(response: Response) -> dict[str, object]:
         response.headers["Cache-Control"] = "no-store"
-        now = engine.status()
+        now = words.engine.status()
         return {
             "model": now.model,
+            "model_title": words.say("model", now.model),
             "model_state": now.model_state,
             "device": now.device,
             "memory_used_bytes": now.memory_used_bytes,

@@ -16,14 +16,14 @@ from paintdiff.jobs.input_images import InputImage
 from paintdiff.jobs.requests import TextToImage, Upscale
 from paintdiff.server.identities import Identity, current_identity
 from paintdiff.ui.run import routes
-from tests.ui.fake_engine import FakeEngine, picture
+from tests.ui.fake_engine import FakeEngine, picture, words_of
 
 
 @pytest.fixture
 def client(engine: Any) -> TestClient:
     app = FastAPI()
     app.include_router(routes.picture_routes(engine))
-    app.include_router(routes.status_routes(engine))
+    app.include_router(routes.status_routes(words_of(engine)))
     return TestClient(app)
 
 
@@ -102,14 +102,15 @@ def test_a_job_that_runs_has_no_picture_yet(client: TestClient, engine: FakeEngi
 
 def test_the_status(client: TestClient) -> None:
     answer = client.get("/status")
-    assert answer.json()["model"] == "mini" and answer.json()["running"] is False
+    assert (answer.json()["model"], answer.json()["model_title"]) == ("mini", "Mini")
+    assert answer.json()["running"] is False
     assert answer.headers["cache-control"] == "no-store"
     assert answer.json()["signed_in"] is None
 
 
 def test_the_status_says_who_is_signed_in(engine: Any) -> None:
     app = FastAPI()
-    app.include_router(routes.status_routes(engine))
+    app.include_router(routes.status_routes(words_of(engine)))
 
     async def signed_in(scope: Any, receive: Any, send: Any) -> None:
         current_identity.set(Identity("ada", name="Ada"))

@@ -21,6 +21,7 @@ from paintdiff.server.page_events import PageEvents
 from paintdiff.server.sessions import NoEvents, Sessions
 from paintdiff.ui.run import messages, routes
 from tests.gallery.test_recording import REQUEST, Broken, painted
+from tests.ui.fake_engine import words_of
 from tests.ui.gallery.test_routes import browser
 
 
@@ -32,7 +33,7 @@ class Shop:
         self.folder = Broken(folder)
         self.recorder = Recorder(self.gallery, self.folder)
         server = FastAPI()
-        server.include_router(routes.status_routes(engine, self.recorder))
+        server.include_router(routes.status_routes(words_of(engine), self.recorder))
         hosts = Hosts()
         hosts.allow("studio.lan")
         self.app = Guard(Access(server, PageEvents({}), Sessions(NoEvents())), hosts)
