@@ -95,7 +95,7 @@ class Easel:
 
     def expect_size(self, size: tuple[int, int]) -> None:
         """Wait until a picture of that size is on the canvas."""
-        expect(self.root.locator(".paint-size")).to_have_text(f"{size[0]} × {size[1]}")  # noqa: RUF001
+        expect(self.root.locator(".paint-size")).to_have_text(f"{size[0]}x{size[1]}")
 
     def menu(self, name: str, action: str) -> None:
         """Click an entry of a menu."""

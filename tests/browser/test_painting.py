@@ -18,7 +18,7 @@ def test_a_prompt_becomes_a_picture_and_a_second_one_is_cancelled(studio: Studio
     expect(studio.page.locator("#quality input:checked")).to_have_value("high")
     studio.generate.click()
     studio.expect_picture()
-    expect(studio.line).to_contain_text(re.compile(r"Painted in \d+\.\d s · seed \d+ · 64 × 64"))  # noqa: RUF001
+    expect(studio.line).to_contain_text(re.compile(r"Painted in \d+\.\d s · seed \d+ · 64x64"))
     expect(studio.thumbnails_of(prompt)).to_have_count(1)
     with studio.page.expect_download() as download:
         studio.page.locator("#stage a.save").click()
@@ -69,7 +69,7 @@ def test_a_finished_picture_and_the_filmstrip_survive_a_reload(studio: Studio) -
     look = studio.page.locator("#look-dialog")
     expect(look.locator("img.final")).to_have_attribute("alt", "a cat on a gate")
     expect(look.locator(".look-words")).to_have_text("a cat on a gate")
-    expect(look.locator(".look-settings")).to_contain_text("64 × 64 · 12 steps")  # noqa: RUF001
+    expect(look.locator(".look-settings")).to_contain_text("64x64 · 12 steps")
     look.get_by_role("button", name="Close").click()
     expect(look).to_be_hidden()
 

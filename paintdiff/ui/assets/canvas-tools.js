@@ -153,7 +153,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       this.#value("colour", hexOf(canvas.colour));
       const erased = canvas.layerKind === "mask" ? "Erases the mask" : "Erases colour strokes";
       this.#text(".paint-erases", tool === "eraser" ? erased : "");
-      this.#text(".paint-size", picture ? `${picture.width} × ${picture.height}` : "");
+      this.#text(".paint-size", picture ? `${picture.width}x${picture.height}` : "");
       this.moved();
     }
 

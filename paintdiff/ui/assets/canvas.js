@@ -236,7 +236,7 @@ Object.assign(window.paintdiff.canvas, (() => {
       });
       if (picture !== this.document) return;
       if (width !== picture.width || height !== picture.height) {
-        const sizes = [`${width} × ${height}`, `${picture.width} × ${picture.height}`];
+        const sizes = [`${width}x${height}`, `${picture.width}x${picture.height}`];
         throw new CanvasError(window.paintdiff.messages.sizesDiffer(...sizes));
       }
       this.#rewritten("mask", (pixels) => pixels.set(values));

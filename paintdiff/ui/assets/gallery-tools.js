@@ -5,7 +5,7 @@ window.paintdiff.galleryTools = (() => {
   const { messages } = window.paintdiff;
 
   const url = (id, what = "") => `gallery/pictures/${id}${what && `/${what}`}`;
-  const times = ({ width, height }) => `${width} × ${height}`;
+  const times = ({ width, height }) => `${width}x${height}`;
 
   // The answer of a route, or an error whose message is for people.
   async function ask(path, body, signal) {

@@ -149,7 +149,7 @@ Object.assign(window.paintdiff.canvas, (() => {
 
     #describe(item) {
       item.row.classList.toggle("pile-busy", item.width === 0);
-      item.row.querySelector(".pile-size").textContent = item.width ? `${item.width} × ${item.height}` : "Sending…";
+      item.row.querySelector(".pile-size").textContent = item.width ? `${item.width}x${item.height}` : "Sending…";
     }
 
     async #send(item) {

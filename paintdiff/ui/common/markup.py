@@ -252,21 +252,21 @@ def _viewer_attributes(result: Result) -> str:
         "alt": escape(alt_text(picture.request)),
         "width": size.width,
         "height": size.height,
-        "after-size": _times(size),
+        "after-size": str(size),
         "said": ("" if result.recorded else _reduced_text(picture))
-        or (_times(size) if result.before is None else ""),
+        or (str(size) if result.before is None else ""),
     }
     if result.before is not None:
         attributes["before"] = escape(f"{picture_url(result).removesuffix('.png')}/original")
-        attributes["before-size"] = _times(result.before)
+        attributes["before-size"] = str(result.before)
     return " ".join(f'data-{name}="{value}"' for name, value in attributes.items())
 
 
 def _reduced_text(picture: Picture) -> str:
     if not is_too_large_to_show(picture):
         return ""
-    shown = _times(Size(*picture.image.size))
-    return messages.shown_reduced(shown, _times(picture.size))
+    shown = Size(*picture.image.size)
+    return messages.shown_reduced(str(shown), str(picture.size))
 
 
 def _display_url(result: Result, *, alone: bool) -> str:
@@ -331,10 +331,6 @@ def _name(result: Result) -> str:
 def _backdrop_class(result: Result) -> str:
     """Return the CSS class of the backdrop behind a picture that may be transparent."""
     return " see-through" if "A" in result.picture.image.mode else ""
-
-
-def _times(size: Size) -> str:
-    return f"{size.width} × {size.height}"  # noqa: RUF001 (the sign itself)
 
 
 def send_menu(name: str = "", label: str = messages.SEND_THIS_PICTURE) -> str:

@@ -172,10 +172,6 @@ def seconds(amount: float) -> str:
     return f"{amount:.1f} s"
 
 
-def times(width: int, height: int) -> str:
-    return f"{width} × {height}"  # noqa: RUF001 (the sign itself)
-
-
 def model_not_here(name: str) -> str:
     return f"The model {name} isn't installed. Its settings are used with another one."
 

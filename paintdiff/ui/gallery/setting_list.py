@@ -59,7 +59,7 @@ Pairs = Iterator[tuple[str, str]]
 def list_settings(record: Record, file: str, words: SettingWords) -> Pairs:
     """List a picture's settings besides its prompts. `file` is its path as shown."""
     upscaled = record.kind == "upscale"
-    yield messages.SIZE, messages.times(record.size.width, record.size.height)
+    yield messages.SIZE, str(record.size)
     if record.model:
         label = messages.UPSCALER if upscaled else messages.MODEL
         yield label, words.say("upscaler" if upscaled else "model", record.model)

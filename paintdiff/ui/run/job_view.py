@@ -259,7 +259,7 @@ def describe_job(picture: Picture, words: SettingWords, seconds: float | None = 
 def _list_settings(picture: Picture, words: SettingWords) -> list[str]:
     """Return a picture's settings besides its prompt."""
     request = find_painting(picture.request)
-    size = f"{picture.size.width} × {picture.size.height}"  # noqa: RUF001 (the sign itself)
+    size = str(picture.size)
     if request is None:
         return [size]
     figures = [

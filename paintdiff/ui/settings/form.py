@@ -45,7 +45,7 @@ _REQUESTED = (
     "variation_strength",
     "variation_seed",
 )
-_MATCHING_PRESET = "(width, height) => `${width} × ${height}`"  # noqa: RUF001 (the sign itself)
+_MATCHING_PRESET = "(width, height) => `${width}x${height}`"
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Form:
         width = memory.number("width", native.width, MIN_SIDE_PX, MAX_SIDE_PX)
         height = memory.number("height", native.height, MIN_SIDE_PX, MAX_SIDE_PX)
         return {
-            self.size_preset: gr.Radio(choices=list_sizes(row), value=f"{width} × {height}"),  # noqa: RUF001
+            self.size_preset: gr.Radio(choices=list_sizes(row), value=f"{width}x{height}"),
             self.width: width,
             self.height: height,
         }

@@ -83,7 +83,7 @@ class FormFields:
                 "size_preset",
                 gr.Radio,
                 list_sizes(self._row),
-                value=f"{native.width} × {native.height}",  # noqa: RUF001 (the sign itself)
+                value=str(native),
                 label=messages.SIZE,
             )
             with gr.Row(elem_classes=["pair"]):
@@ -206,7 +206,7 @@ def list_samplers(row: ModelRow, chosen: object = None) -> gr.Dropdown:
 
 def list_sizes(row: ModelRow) -> list[str]:
     """Return the sizes offered for a model."""
-    return [f"{size.width} × {size.height}" for size in row.sizes]  # noqa: RUF001 (the sign itself)
+    return [str(size) for size in row.sizes]
 
 
 def _icon_button(sign: str, elem_id: str, name: str) -> gr.Button:
