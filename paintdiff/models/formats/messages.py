@@ -147,6 +147,7 @@ IS_LFS_POINTER = (
 )
 IS_WEB_PAGE = "is a web page: the download needed a login or failed, so download it again"
 IS_HDF5 = "is an HDF5 file (TensorFlow, Keras): get the .safetensors version"
+IS_EMPTY = "it is empty: the download failed, so download it again"
 FORMAT_UNKNOWN = "its format is unknown"
 HEADER_NOT_AN_OBJECT = "its header isn't a JSON object"
 METADATA_NOT_AN_OBJECT = "its metadata isn't a JSON object"

@@ -68,6 +68,8 @@ def read_header_text(file: BinaryIO, size_bytes: int) -> tuple[str, int]:
         ValueError: The file is of another format, cut off, or exceeds a limit.
     """
     start = file.read(32)
+    if not start:
+        raise ValueError(messages.IS_EMPTY)
     for other, sentence in _OTHER_STARTS.items():
         if start.startswith(other):
             raise ValueError(f"it {sentence}")

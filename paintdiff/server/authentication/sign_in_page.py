@@ -24,7 +24,8 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1rem;
   background: var(--back); color: var(--text); font: 1rem/1.5 system-ui, sans-serif; }
-form { width: 100%; max-width: 22rem; padding: 2rem; border: 1px solid var(--line);
+main { width: min(100%, 22rem); }
+form { padding: 2rem; border: 1px solid var(--line);
   border-radius: 0.75rem; background: var(--card); display: grid; gap: 1rem; }
 h1 { margin: 0; font-size: 1.25rem; }
 label { display: grid; gap: 0.25rem; }

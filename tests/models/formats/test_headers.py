@@ -79,7 +79,7 @@ HUNDRED_GB = struct.pack("<Q", 100 * 10**9) + b"{" + bytes(100)
             struct.pack("<Q", 20000) + b'{"a":' * 3000 + b" " * 5000,
             "isn't a usable safetensors file",
         ),
-        (b"", "its format is unknown"),
+        (b"", "it is empty"),
         (b"nonsense", "its format is unknown"),
         (b"<!DOCTYPE html><html>login</html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
