@@ -57,6 +57,9 @@ def test_underlines_lie_under_their_words_in_lines_of_either_direction(studio: S
     latin = studio.page.locator(".prompt-ink .unknown", has_text="hosue")
     arabic = studio.page.locator(".prompt-ink .unknown", has_text="قطة")
     assert latin.evaluate(centre) < middle < arabic.evaluate(centre)
+    quoted = help_of(studio.page).locator(".offer bdi")
+    expect(quoted.first).to_have_text("“بيت”")
+    assert quoted.first.evaluate(centre) < quoted.nth(1).evaluate(centre), "in an English sentence"
 
 
 def test_a_newcomer_is_offered_what_mini_can_paint(studio: Studio) -> None:

@@ -76,6 +76,17 @@ def test_image_to_image_asks_for_what_the_page_says(context: PageContext) -> Non
     assert request.image.data == png("RGB")
 
 
+@pytest.mark.parametrize(("typed", "words"), [(1.5, "a whole number, not 1.5"), (-7, "at least 0")])
+def test_a_growth_is_neither_rounded_nor_refused_by_gradio(
+    context: PageContext, typed: float, words: str
+) -> None:
+    tab = tab_of(InpaintInputs, context)
+    for side in ("left", "top", "right", "bottom"):
+        number = tab.tab_inputs.inputs()[side]
+        sent = {**values(tab, opened(context, "mask")), number: number.preprocess(typed)}
+        assert words in tab.start(sent)[tab.notes["outpaint.left"]]
+
+
 def test_as_the_picture_leaves_the_size_to_the_engine(context: PageContext) -> None:
     tab = tab_of(ImageToImageInputs, context)
     request = tab.request(values(tab, opened(context), width=64, height=64))

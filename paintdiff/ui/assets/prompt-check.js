@@ -192,9 +192,16 @@ window.paintdiff.promptCheck = (() => {
     return button;
   }
 
+  // Words that are written from right to left stay between their quotation marks.
+  function isolate(text) {
+    const span = make("span", "");
+    for (const part of text.split(/(“[^”]*”)/)) span.append(part.startsWith("“") ? make("bdi", "", part) : part);
+    return span;
+  }
+
   function item(kind, text, chips, rest = "") {
     const place = make("div", `prompt-item ${kind}`);
-    place.append(make("span", "", text), ...chips);
+    place.append(isolate(text), ...chips);
     if (rest) place.append(make("span", "", rest));
     return place;
   }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import gradio as gr
+
 Updates = dict[Any, Any]
 """New values or properties, by component."""
 
@@ -21,3 +23,17 @@ QUIET: Mapping[str, Any] = {
 
 QUICK: Mapping[str, Any] = {"queue": False, **QUIET}
 """Settings of an event that is answered at once, past the queue."""
+
+
+def make_room(component: object, value: object) -> object:
+    """Return a value for a component; one beyond a slider's ends moves the end.
+
+    Programs may set more than the page offers, and a slider with a value beyond its ends would
+    refuse every event of its tab.
+    """
+    if not isinstance(component, gr.Slider) or not isinstance(value, (int, float)):
+        return value
+    least, most = min(component.minimum, value), max(component.maximum, value)
+    if (least, most) == (component.minimum, component.maximum):
+        return value
+    return gr.Slider(value=value, minimum=least, maximum=most)

@@ -19,7 +19,7 @@ from paintdiff.ui.common import markup, message_markup, widgets
 from paintdiff.ui.common.browser_state import BrowserState
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.common.field_messages import Note, add_note, listen
-from paintdiff.ui.common.updates import QUICK, Updates, Values
+from paintdiff.ui.common.updates import QUICK, Updates, Values, make_room
 from paintdiff.ui.common.widgets import Ids
 from paintdiff.ui.inputs import canvas
 from paintdiff.ui.painting import messages
@@ -323,7 +323,7 @@ class PaintingTab(PictureTab):
         if isinstance(request, Upscale):
             return self.upscaling.fill(request.upscaling)
         painting = check_painting(find_painting(request) or request)
-        return {
+        updates = {
             self.prompt: replace_in_prompt(painting.prompt, painting.loras),
             **self.form.fill(painting),
             **self.styles.fill(painting),
@@ -333,6 +333,7 @@ class PaintingTab(PictureTab):
             **self.grid.fill(request),
             **self.tab_inputs.fill(painting),
         }
+        return {each: make_room(each, value) for each, value in updates.items()}
 
     def receive(self, picture: Picture) -> Updates:
         """Take a finished picture to continue from, with its prompt and settings.

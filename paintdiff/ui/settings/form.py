@@ -132,7 +132,7 @@ class Form:
         drawn = f"crypto.getRandomValues(new Uint32Array(1))[0] % {MAX_SEED + 1}"
         self.dice.click(None, None, [self.seed, self.keep_seed], js=f"() => [{drawn}, true]")
         # A typed seed is meant to be kept; -1 means a random one in other programs.
-        written = "(seed) => Number.isInteger(seed) && seed !== -1"
+        written = "(seed) => Number.isFinite(seed) && seed !== -1"
         self.seed.input(None, [self.seed], [self.keep_seed], js=written)
 
     def restore(self, memory: BrowserState) -> Updates:

@@ -87,7 +87,7 @@ class FormFields:
                 label=messages.SIZE,
             )
             with gr.Row(elem_classes=["pair"]):
-                number: dict[str, Any] = {"precision": 0, "min_width": 0}
+                number: dict[str, Any] = {"min_width": 0}
                 self._make("width", gr.Number, native.width, label=messages.WIDTH, **number)
                 self.made["swap"] = _icon_button("⇄", self._ids("swap"), "swap")
                 self._make("height", gr.Number, native.height, label=messages.HEIGHT, **number)
@@ -104,7 +104,6 @@ class FormFields:
                 gr.Number,
                 None,
                 label=messages.SEED,
-                precision=0,
                 min_width=0,
                 placeholder="random",
             )
@@ -187,7 +186,6 @@ class FormFields:
             gr.Number,
             None,
             label=messages.VARIATION_SEED,
-            precision=0,
             placeholder="random",
         )
 

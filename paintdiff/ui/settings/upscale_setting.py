@@ -89,7 +89,6 @@ class UpscaleSetting:
             label=messages.TILE_SIZE,
             info=messages.TILE_SIZE_INFO,
             placeholder=messages.AS_MEMORY_ALLOWS,
-            precision=0,
             elem_id=self._ids(f"{self._element}tile"),
         )
         self._notes["tile_px"] = add_note(self._ids, f"{self._element}tile")

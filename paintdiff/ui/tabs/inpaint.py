@@ -100,9 +100,6 @@ class InpaintInputs(TabInputs):
             for side in SIDES:
                 self._inputs[side] = gr.Number(
                     0,
-                    minimum=0,
-                    maximum=MAX_OUTPAINT_PX,
-                    precision=0,
                     label=side.capitalize(),
                     elem_id=self.ids(f"grow-{side}"),
                     min_width=0,

@@ -53,6 +53,15 @@ def values(tab: PaintingTab, **changed: Any) -> dict[Any, Any]:
     return {**sent, **{by_name[name]: value for name, value in changed.items()}}
 
 
+@pytest.mark.parametrize("field", ["width", "height", "seed", "variation_seed"])
+def test_a_typed_number_is_not_rounded(tab: PaintingTab, field: str) -> None:
+    """1.5 was painted with the seed 2, and a width of 1.5 was called 2."""
+    typed = tab.inputs()[field].preprocess(1.5)
+    sent = {**values(tab, **{field: typed}), tab.form.keep_seed: True}
+    said = tab.start(sent)[tab.notes[field]]
+    assert "Must be a whole number, not 1.5" in said
+
+
 def started(tab: PaintingTab, engine: FakeEngine, **changed: Any) -> Any:
     updates = tab.start(values(tab, **changed))
     return engine.jobs[updates[tab.run_panel.job]]

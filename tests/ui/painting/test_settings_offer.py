@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 
 from paintdiff.gallery.settings.found_settings import FoundSettings
-from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS, Axis
+from paintdiff.jobs.request_parts import MAX_PROMPT_CHARACTERS, Axis, HiresFix
 from paintdiff.jobs.requests import Grid, TextToImage
 from paintdiff.ui.common.context import PageContext
 from paintdiff.ui.painting.settings_offer import (
@@ -98,6 +98,16 @@ def test_what_the_page_cant_show_is_named_and_left_as_it_is(context: PageContext
     assert tab.form.num_inference_steps not in filled
     assert tab.form.guidance_scale not in filled
     assert set(filled) <= set(tab.receive_outputs())
+
+
+def test_a_slider_makes_room_for_what_another_program_set(context: PageContext) -> None:
+    """It refused every event of the tab: Generate did nothing until the drawer was opened."""
+    tab = tab_of(TextToImageInputs, context)
+    hires = HiresFix(scale=2, num_inference_steps=500)
+    filled = tab.fill(TextToImage(prompt="a cat", hires=hires, clip_skip=2))
+    steps = tab.inputs()["hires_steps"]
+    assert (filled[steps].value, filled[steps].maximum, filled[steps].minimum) == (500, 500, 0)
+    assert filled[tab.inputs()["clip_skip"]] == 2, "what fits moves no end"
 
 
 def test_a_grids_sheet_brings_back_the_grid(context: PageContext) -> None:
