@@ -57,8 +57,12 @@ def test_underlines_lie_under_their_words_in_lines_of_either_direction(studio: S
     latin = studio.page.locator(".prompt-ink .unknown", has_text="hosue")
     arabic = studio.page.locator(".prompt-ink .unknown", has_text="قطة")
     assert latin.evaluate(centre) < middle < arabic.evaluate(centre)
+    studio.prompt.blur()  # no caret blinks
+    with_lines = studio.prompt.screenshot()
+    latin.evaluate("mark => { mark.style.textDecoration = 'none'; }")
+    assert studio.prompt.screenshot() != with_lines, "a line is drawn above the box"
     quoted = help_of(studio.page).locator(".offer bdi")
-    expect(quoted.first).to_have_text("“بيت”")
+    expect(quoted.first).to_have_text("بيت")
     assert quoted.first.evaluate(centre) < quoted.nth(1).evaluate(centre), "in an English sentence"
 
 

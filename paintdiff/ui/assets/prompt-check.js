@@ -195,7 +195,7 @@ window.paintdiff.promptCheck = (() => {
   // Words that are written from right to left stay between their quotation marks.
   function isolate(text) {
     const span = make("span", "");
-    for (const part of text.split(/(“[^”]*”)/)) span.append(part.startsWith("“") ? make("bdi", "", part) : part);
+    for (const [index, part] of text.split(/(?<=“)([^”]*)(?=”)/).entries()) span.append(index % 2 ? make("bdi", "", part) : part);
     return span;
   }
 
