@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from datetime import UTC, datetime
+from typing import cast
 
 from paintdiff import errors
 from paintdiff.errors import (
@@ -222,7 +223,7 @@ class GalleryJournal:
     def _make_job(self, row: JobRow, request: Request) -> Job:
         job = Job(
             request,
-            tuple(each for each in row.warnings if isinstance(each, str)),
+            tuple(each for each in cast("list[object]", row.warnings) if isinstance(each, str)),
             row.visitor,
             row.owner,
             sees_all=row.sees_all,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -95,7 +94,7 @@ class StoredJson(TypeDecorator[Any]):
         super().__init__()
         self.shape = shape
 
-    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Return the function that reads what is stored."""
         parse = super().result_processor(dialect, coltype)
 
