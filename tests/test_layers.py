@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.acceleration": {"errors", "system"},
     "models.formats": {"errors", "system"},
     "prompts": {"errors", "config", "system"},
-    "jobs": {"errors", "imaging", "prompts"},
+    "jobs": {"config", "errors", "imaging", "prompts"},
     "models.hub": {"byte_sizes", "errors", "system", "error_reports", "models.formats"},
     "gallery": {"byte_sizes", "errors", "system", "imaging", "jobs", "prompts"},
     "accounts": {"errors", "gallery"},
