@@ -1,4 +1,4 @@
-"""What becomes of jobs when the app stops and starts again, and what is said about it."""
+"""Resumes an earlier process's jobs at the start, and keeps unfinished ones at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGAIN_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Restarts:
-    """Takes up the jobs of an earlier process, and keeps those that are left at the end.
+    """Resumes the jobs of an earlier process, and keeps the unfinished ones when the app stops.
 
     Attributes:
         engine: The jobs' engine.

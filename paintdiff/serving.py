@@ -50,7 +50,7 @@ def bind_socket(host: str, port: int, program: str) -> socket.socket:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What happens in the life of a server.
+    """Functions that a server calls when it starts and stops.
 
     `started` is called once it listens, and `stopping`, in a thread, before it stops: until that
     returns, answers that are under way go on. `hurry` is called by a second signal.

@@ -41,7 +41,7 @@ class JobQueue:
         """Check that there is room for one more job, whose request takes so many bytes.
 
         Raises:
-            QueueFullError: There is none.
+            QueueFullError: The queue is full, or the visitor has too many jobs in it.
         """
         jobs = list(self)
         free = self._size - len(jobs)
